@@ -1,0 +1,1 @@
+"""Every numba function in the project, and nothing else."""
