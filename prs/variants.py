@@ -351,9 +351,7 @@ def _allele_codes(
     return parts[: len(first)], parts[len(first) :], n
 
 
-def _unordered_pair(
-    a: NDArray[np.int64], b: NDArray[np.int64], n_codes: int
-) -> NDArray[np.int64]:
+def _unordered_pair(a: NDArray[np.int64], b: NDArray[np.int64], n_codes: int) -> NDArray[np.int64]:
     """Return one number for an allele pair whatever its order and strand."""
     snv = (a < 4) & (b < 4)
     direct = np.minimum(a, b) * n_codes + np.maximum(a, b)

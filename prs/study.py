@@ -1,0 +1,383 @@
+"""The study file (TOML) as a validated object: what goes in, which methods, how it is judged."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from prs.errors import StudyFileError
+from prs.files import existing_file
+
+__all__ = [
+    "CsxSettings",
+    "EvaluationSettings",
+    "Population",
+    "Study",
+    "Target",
+    "ThresholdSettings",
+    "read_study",
+]
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A section of the study file: unknown keys are errors."""
+
+
+class Target(_Section):
+    """``[target]``: the people to be scored and judged.
+
+    Attributes
+    ----------
+    genotypes : str
+        PLINK prefix; ``chr{chrom}`` in it stands for one fileset a chromosome.
+    cohort : str
+        Table with IID, the outcome, covariates, ancestry and split.
+    outcome : str
+        Column of the outcome.
+    kind : {"auto", "binary", "quantitative"}
+        What the outcome is.
+    covariates : list of str
+        Columns of covariates.
+    ancestry : str
+        Column of the ancestry label.
+    split : str or None
+        Column with ``tuning`` and ``test``; without it nothing is tuned and the whole cohort
+        is the test sample.
+    """
+
+    genotypes: str
+    cohort: str
+    outcome: str
+    kind: Literal["auto", "binary", "quantitative"] = "auto"
+    covariates: list[str] = []
+    ancestry: str = "ancestry"
+    split: str | None = None
+
+
+class Population(_Section):
+    """``[populations.NAME]``: one GWAS and the LD that belongs to it.
+
+    Attributes
+    ----------
+    sumstats : str
+        Summary statistics, any dialect that `read_sumstats` knows.
+    n : float or None
+        (Effective) sample size, where the file has no such column.
+    columns : dict of str to str
+        Role -> column, where the file's own names mislead.
+    ld : str or None
+        An LD reference of ours or a PRS-CS(x) panel folder.
+    reference : str or None
+        PLINK prefix of reference genotypes: LD is computed from them, and clumping uses them.
+    reference_samples : str or None
+        File with the ids of the reference people of this population.
+    blocks : str or None
+        BED file of LD blocks; default: found by splitting where least LD is lost.
+    """
+
+    sumstats: str
+    n: float | None = None
+    columns: dict[str, str] = {}
+    ld: str | None = None
+    reference: str | None = None
+    reference_samples: str | None = None
+    blocks: str | None = None
+
+
+class ThresholdSettings(_Section):
+    """``[methods.ct]``: clumping and thresholding, for each population's GWAS.
+
+    Attributes
+    ----------
+    p_thresholds, r2, kb : list of float
+        The grid.
+    populations : list of str or None
+        For which populations; default all.
+    """
+
+    p_thresholds: list[float] = msgspec.field(
+        default_factory=lambda: [5e-8, 1e-6, 1e-4, 1e-3, 0.01, 0.05, 0.1, 0.5, 1.0]
+    )
+    r2: list[float] = msgspec.field(default_factory=lambda: [0.1])
+    kb: list[float] = msgspec.field(default_factory=lambda: [250.0])
+    populations: list[str] | None = None
+
+
+class CsxSettings(_Section):
+    """``[methods.csx]``: Bayesian shrinkage with one population (PRS-CS) and with all (PRS-CSx).
+
+    Attributes
+    ----------
+    single : list of str
+        Populations that are also fitted alone.
+    joint : bool
+        Whether all populations are fitted together.
+    phi : "auto", float or list of float
+        Global shrinkage: learned, fixed, or a grid from which tuning people choose.
+    n_iter, n_burnin : int or None
+        Iterations of each chain, and how many of them are discarded; default 1,000 and 500 a
+        population.
+    thin, n_chains : int
+        Every how many iterations a draw is kept; independent chains.
+    psi_max : float or None
+        Upper bound of the local shrinkage prior; None for no bound.
+    """
+
+    single: list[str] = []
+    joint: bool = True
+    phi: Literal["auto"] | float | list[float] = "auto"
+    n_iter: int | None = None
+    n_burnin: int | None = None
+    thin: int = 5
+    n_chains: int = 2
+    psi_max: float | None = 1.0
+
+
+class Methods(_Section):
+    """``[methods]``: which weights are made; a method without its section is not run."""
+
+    ct: ThresholdSettings | None = None
+    csx: CsxSettings | None = None
+
+
+class EvaluationSettings(_Section):
+    """``[evaluation]``: how scores are judged.
+
+    Attributes
+    ----------
+    prevalence : dict of str to float
+        Ancestry -> prevalence of the disease in that population; needed for liability R2.
+    reference_ancestry : str or None
+        The ancestry against which portability is measured; default: the one with most people.
+    cutpoints : str
+        Where decile limits come from: "group", "all", "controls" or an ancestry.
+    n_bins : int
+        Number of risk strata.
+    confidence : float
+        Level of the intervals.
+    """
+
+    prevalence: dict[str, float] = {}
+    reference_ancestry: str | None = None
+    cutpoints: str = "group"
+    n_bins: int = 10
+    confidence: float = 0.95
+
+
+class Harmonising(_Section):
+    """``[harmonise]``: rules of matching.
+
+    Attributes
+    ----------
+    palindromic : {"frequency", "keep", "drop"}
+        See `prs.variants.match_variants`.
+    min_overlap : float
+        Least share of the smaller input that must match.
+    """
+
+    palindromic: Literal["frequency", "keep", "drop"] = "frequency"
+    min_overlap: float = 0.1
+
+
+class Study(_Section):
+    """A whole study.
+
+    Attributes
+    ----------
+    title : str
+        Heading of the report.
+    target : Target
+        The people to be scored.
+    populations : dict of str to Population
+        GWAS by population, in the order of the file.
+    methods : Methods
+        Which weights are made.
+    evaluation : EvaluationSettings
+        How scores are judged.
+    harmonise : Harmonising
+        Rules of matching.
+    seed : int
+        Seed of everything random.
+    threads : int or None
+        Worker threads; results do not depend on it. Default: all cores.
+    out : str
+        Folder of the results.
+    path : str
+        Where the study file is; the files that it names are relative to its folder.
+    """
+
+    title: str
+    target: Target
+    populations: dict[str, Population]
+    methods: Methods = Methods()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    harmonise: Harmonising = Harmonising()
+    seed: int = 1
+    threads: int | None = None
+    out: str = "results"
+    path: str = ""
+
+    def file(self, name: str) -> Path:
+        """Return a path named in the study file, relative to the study file's folder."""
+        return Path(self.path).parent / name
+
+    @property
+    def out_folder(self) -> Path:
+        """The folder of the results."""
+        return self.file(self.out)
+
+    def settings(self) -> dict[str, Any]:
+        """Return everything that can change a result, as plain containers."""
+        settings: dict[str, Any] = msgspec.to_builtins(self)
+        for key in ("path", "out", "threads"):
+            settings.pop(key)
+        return settings
+
+
+def _line_of(text: str, key: str) -> int | None:
+    """Return the line on which a key or section name stands first."""
+    pattern = re.compile(rf"^\s*(\[.*\b{re.escape(key)}\b.*\]|\"?{re.escape(key)}\"?\s*=)")
+    for number, line in enumerate(text.splitlines(), start=1):
+        if pattern.match(line):
+            return number
+    return None
+
+
+def _known_keys(where: str) -> list[str]:
+    """Return the keys that the section at a msgspec path (``$.target``) may hold."""
+    sections: dict[str, type[_Section]] = {
+        "$": Study,
+        "$.target": Target,
+        "$.methods": Methods,
+        "$.methods.ct": ThresholdSettings,
+        "$.methods.csx": CsxSettings,
+        "$.evaluation": EvaluationSettings,
+        "$.harmonise": Harmonising,
+        "$.populations[...]": Population,
+    }
+    section = sections.get(where)
+    return [] if section is None else [name for name in section.__struct_fields__ if name != "path"]
+
+
+def _explain(error: msgspec.ValidationError, text: str, path: Path) -> StudyFileError:
+    """Turn msgspec's message into one that names the line and the remedy."""
+    message = str(error)
+    place = re.search(r" - at `(.*)`$", message)
+    where = place.group(1) if place else "$"
+    unknown = re.search(r"unknown field `(.*?)`", message)
+    missing = re.search(r"missing required field `(.*?)`", message)
+    section = where.removeprefix("$").removeprefix(".").replace("[...]", ".NAME") or "top level"
+    if unknown:
+        key, known = unknown.group(1), _known_keys(where)
+        close = difflib.get_close_matches(key, known, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        return StudyFileError(
+            f"unknown key {key!r} in [{section}]",
+            path=path,
+            line=_line_of(text, key),
+            remedy=f"{hint}keys here: {', '.join(known)}",
+        )
+    if missing:
+        return StudyFileError(
+            f"key {missing.group(1)!r} is missing in [{section}]",
+            path=path,
+            remedy=f"keys here: {', '.join(_known_keys(where))}",
+        )
+    key = where.rstrip("]").split(".")[-1].split("[")[0]
+    return StudyFileError(
+        f"[{section}]: {message.split(' - at ')[0]}", path=path, line=_line_of(text, key)
+    )
+
+
+def read_study(path: str | Path) -> Study:
+    """Read and check a study file.
+
+    Parameters
+    ----------
+    path : str or Path
+        A TOML file; see the classes of this module for its sections and keys.
+
+    Returns
+    -------
+    Study
+
+    Raises
+    ------
+    FileFormatError
+        If the file is missing or empty.
+    StudyFileError
+        If it is not TOML, a key is unknown, missing or of the wrong kind, a population that is
+        named has no section, or a value is out of range.
+    """
+    path = existing_file(path, "study file")
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        raise StudyFileError(f"is not UTF-8 text ({error})", path=path) from error
+    except tomllib.TOMLDecodeError as error:
+        raise StudyFileError(f"is not valid TOML: {error}", path=path) from error
+    try:
+        study = msgspec.convert({**content, "path": str(path)}, Study)
+    except msgspec.ValidationError as error:
+        raise _explain(error, text, path) from error
+    if "path" in content:
+        raise StudyFileError(
+            "unknown key 'path' in [top level]", path=path, line=_line_of(text, "path")
+        )
+    _check(study, text)
+    return study
+
+
+def _check(study: Study, text: str) -> None:
+    def fail(message: str, key: str, remedy: str | None = None) -> None:
+        raise StudyFileError(message, path=study.path, line=_line_of(text, key), remedy=remedy)
+
+    if not study.populations:
+        fail("no population has summary statistics", "populations", "add [populations.NAME]")
+    for name, population in study.populations.items():
+        if not re.fullmatch(r"[A-Za-z0-9_.-]+", name) or name.upper() == "META":
+            fail(f"population name {name!r} is not letters, digits, _ . -", name)
+        if population.ld is None and population.reference is None:
+            fail(
+                f"[populations.{name}] has neither 'ld' nor 'reference'",
+                name,
+                "give an LD reference or panel folder (ld = ...) or reference genotypes",
+            )
+        if population.n is not None and not population.n > 0:
+            fail(f"[populations.{name}] n = {population.n} is not a sample size", "n")
+    ct, csx = study.methods.ct, study.methods.csx
+    if ct is None and csx is None:
+        fail("no method is asked for", "methods", "add [methods.ct] or [methods.csx]")
+    for key, names in (
+        ("populations", (ct.populations or []) if ct else []),
+        ("single", csx.single if csx else []),
+    ):
+        for name in names:
+            if name not in study.populations:
+                known = ", ".join(study.populations)
+                fail(
+                    f"{key} names population {name!r}, which has no section",
+                    key,
+                    f"there are: {known}",
+                )
+    if csx and not csx.joint and not csx.single:
+        fail(
+            "[methods.csx] asks for nothing",
+            "csx",
+            "set joint = true or name populations in single",
+        )
+    if ct and not all(0 < p <= 1 for p in ct.p_thresholds):
+        fail("p_thresholds must lie in (0, 1]", "p_thresholds")
+    for name, value in study.evaluation.prevalence.items():
+        if not 0 < value < 1:
+            fail(f"prevalence of {name} = {value} is not between 0 and 1", name)
+    if study.threads is not None and study.threads < 1:
+        fail(f"threads = {study.threads} is less than 1", "threads")
+    if not study.out.strip():
+        fail("out is empty", "out", "name a folder for the results")
