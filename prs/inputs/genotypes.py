@@ -1,0 +1,401 @@
+"""Genotypes: an open PLINK 1 fileset (or one per chromosome), read block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from prs.errors import InvalidValueError, SampleMismatchError, SettingsError
+from prs.files import read_bytes
+from prs.inputs.plink1 import Fileset, find_filesets, open_fileset
+from prs.samples import SampleTable, match_samples
+from prs.variants import VariantTable
+
+__all__ = ["AlleleCounts", "Genotypes", "open_genotypes", "read_sample_list"]
+
+Selection: TypeAlias = "slice | ArrayLike | None"
+
+#: Packed bytes that a pass over the file holds at once.
+_PASS_BYTES = 1 << 25
+
+
+@dataclass(frozen=True, eq=False)
+class AlleleCounts:
+    """Genotype counts of M variants over the people of a view.
+
+    Attributes
+    ----------
+    hom_effect, het, hom_other : ndarray of int64, shape (M,)
+        People with two, one and no copies of the effect allele.
+    missing : ndarray of int64, shape (M,)
+        People without a call.
+    """
+
+    hom_effect: NDArray[np.int64]
+    het: NDArray[np.int64]
+    hom_other: NDArray[np.int64]
+    missing: NDArray[np.int64]
+
+    @property
+    def n_called(self) -> NDArray[np.int64]:
+        """People with a call; shape (M,)."""
+        return self.hom_effect + self.het + self.hom_other
+
+    @property
+    def n_effect(self) -> NDArray[np.int64]:
+        """Copies of the effect allele among the called; shape (M,)."""
+        return 2 * self.hom_effect + self.het
+
+    @property
+    def eaf(self) -> NDArray[np.float64]:
+        """Effect-allele frequency among the called, NaN where nobody is; shape (M,)."""
+        called = self.n_called
+        frequency = np.full(len(called), np.nan)
+        np.divide(self.n_effect, 2.0 * called, out=frequency, where=called > 0)
+        return frequency
+
+
+@dataclass(frozen=True, eq=False)
+class Genotypes:
+    """A view of an open fileset: some variants of some people, read on request.
+
+    Nothing but what is asked for is read from the .bed. A dosage counts the effect allele,
+    which is A1 (.bim column 5). Views are cheap and safe to read from several threads.
+
+    Attributes
+    ----------
+    path : str
+        What was opened.
+    variants : VariantTable
+        The M variants of this view.
+    samples : SampleTable
+        The N people of this view.
+    variant_index : ndarray of int64, shape (M,)
+        Rows of the files, one file after the other, that the view holds.
+    sample_index : ndarray of int64, shape (N,)
+        People of the files that the view holds; no duplicates.
+    filesets : tuple of Fileset
+        The open files, in chromosome order; all of the same people.
+    genetic_position : ndarray of float64, shape (M,)
+        Third .bim column, centimorgans; 0 where not given.
+    """
+
+    path: str
+    variants: VariantTable
+    samples: SampleTable
+    variant_index: NDArray[np.int64]
+    sample_index: NDArray[np.int64]
+    filesets: tuple[Fileset, ...]
+    genetic_position: NDArray[np.float64]
+
+    def __repr__(self) -> str:
+        return f"Genotypes({self.path!r}: {self.n_samples:,} people x {self.n_variants:,} variants)"
+
+    @property
+    def n_variants(self) -> int:
+        """Variants of this view."""
+        return len(self.variant_index)
+
+    @property
+    def n_samples(self) -> int:
+        """People of this view."""
+        return len(self.sample_index)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes in a packed row, which holds all people of the file."""
+        return self.filesets[0].packed.shape[1]
+
+    def subset(self, samples: Selection = None, variants: Selection = None) -> Genotypes:
+        """Return a view of some people and variants of this view.
+
+        Parameters
+        ----------
+        samples, variants : slice, index array or mask, optional
+            Which ones, in which order; default: all. A person may be taken once only.
+
+        Raises
+        ------
+        SettingsError
+            If an index is out of range or a person is taken twice.
+        """
+        people = _select(samples, self.n_samples, "samples")
+        rows = _select(variants, self.n_variants, "variants")
+        if len(np.unique(people)) < len(people):
+            raise SettingsError(
+                "a person can be in a view only once", remedy="give each sample index once"
+            )
+        return Genotypes(
+            self.path,
+            self.variants if variants is None else self.variants.take(rows),
+            self.samples if samples is None else self.samples.take(people),
+            self.variant_index[rows],
+            self.sample_index[people],
+            self.filesets,
+            self.genetic_position[rows],
+        )
+
+    def read_packed(self, variants: Selection = None) -> NDArray[np.uint8]:
+        """Return packed rows of this view's variants, with all people of the file.
+
+        Pair them with `sample_index`. Consecutive variants of one file are not copied: treat
+        the result as read-only.
+
+        Parameters
+        ----------
+        variants : slice, index array or mask, optional
+            Variants of this view; default: all.
+
+        Returns
+        -------
+        ndarray of uint8, shape (m, n_bytes), C-contiguous
+            Codes 0 = two effect alleles, 1 = missing, 2 = one, 3 = none; low bits first.
+        """
+        rows = self.variant_index[_select(variants, self.n_variants, "variants")]
+        starts = np.cumsum([0, *(len(f.variants) for f in self.filesets)])
+        consecutive = len(rows) > 0 and rows[-1] - rows[0] == len(rows) - 1
+        if consecutive and np.all(np.diff(rows) == 1):
+            part = int(np.searchsorted(starts, rows[0], side="right")) - 1
+            if rows[-1] < starts[part + 1]:
+                offset = starts[part]
+                return self.filesets[part].packed[rows[0] - offset : rows[-1] + 1 - offset]
+        out = np.empty((len(rows), self.n_bytes), dtype=np.uint8)
+        file_of_row = np.searchsorted(starts, rows, side="right") - 1
+        for part in np.unique(file_of_row):
+            here = file_of_row == part
+            out[here] = self.filesets[part].packed[rows[here] - starts[part]]
+        return out
+
+    def read_dosages(
+        self, variants: Selection = None, samples: Selection = None, dtype: DTypeLike = np.float32
+    ) -> NDArray[np.floating]:
+        """Return dosages of the effect allele.
+
+        Parameters
+        ----------
+        variants, samples : slice, index array or mask, optional
+            Which of this view's; default: all.
+        dtype : float32 or float64
+            Type of the result.
+
+        Returns
+        -------
+        ndarray, shape (n_samples, n_variants)
+            0, 1, 2; NaN where the call is missing. Each variant is contiguous in memory
+            (Fortran order).
+
+        Raises
+        ------
+        SettingsError
+            If `dtype` cannot hold NaN or an index is out of range.
+        """
+        from prs.kernels.packed import decode_dosages
+
+        if not np.issubdtype(np.dtype(dtype), np.floating):
+            raise SettingsError(
+                f"dosages cannot be {np.dtype(dtype)}: missing calls are NaN",
+                remedy="use float32 or float64",
+            )
+        packed = self.read_packed(variants)
+        people = self.sample_index[_select(samples, self.n_samples, "samples")]
+        out = np.empty((len(packed), len(people)), dtype=np.float32)
+        decode_dosages(packed, people, out)
+        return out.T.astype(dtype, copy=False)
+
+    def iter_dosages(
+        self, block_size: int = 1024, dtype: DTypeLike = np.float32
+    ) -> Iterator[tuple[slice, NDArray[np.floating]]]:
+        """Yield (slice of this view's variants, dosages) block by block.
+
+        Parameters
+        ----------
+        block_size : int
+            Variants in a block (the last may have fewer).
+        dtype : float32 or float64
+            As for `read_dosages`.
+        """
+        for block in self._blocks(block_size):
+            yield block, self.read_dosages(block, dtype=dtype)
+
+    def _blocks(self, block_size: int) -> Iterator[slice]:
+        if block_size < 1:
+            raise SettingsError(f"block_size is {block_size}; it must be at least 1")
+        for start in range(0, self.n_variants, block_size):
+            yield slice(start, min(start + block_size, self.n_variants))
+
+    def allele_counts(self, *, founders_only: bool = False) -> AlleleCounts:
+        """Count genotypes of each variant over the people of this view.
+
+        Parameters
+        ----------
+        founders_only : bool
+            Whether to count founders only, as PLINK does by default.
+
+        Returns
+        -------
+        AlleleCounts
+        """
+        from prs.kernels.packed import count_codes, person_mask
+
+        people = self.sample_index
+        if founders_only:
+            people = people[self.samples.is_founder]
+        mask = person_mask(people, self.n_bytes)
+        counts = np.empty((self.n_variants, 4), dtype=np.int64)
+        for block in self._blocks(max(1, _PASS_BYTES // self.n_bytes)):
+            count_codes(self.read_packed(block), mask, len(people), counts[block])
+        return AlleleCounts(counts[:, 0], counts[:, 2], counts[:, 3], counts[:, 1])
+
+    def eaf(self, founders_only: bool = False) -> NDArray[np.float64]:
+        """Return the effect-allele frequency of each variant, NaN where nobody has a call.
+
+        Parameters
+        ----------
+        founders_only : bool
+            Whether to count founders only, as PLINK does by default.
+        """
+        return self.allele_counts(founders_only=founders_only).eaf
+
+
+def _select(selection: Selection, n: int, what: str) -> NDArray[np.int64]:
+    """Return a selection of `n` things as indices."""
+    if selection is None:
+        return np.arange(n, dtype=np.int64)
+    if isinstance(selection, slice):
+        return np.arange(n, dtype=np.int64)[selection]
+    index = np.atleast_1d(np.asarray(selection))
+    if index.dtype == bool:
+        if index.shape != (n,):
+            raise SettingsError(f"the mask of {what} has shape {index.shape}, not ({n},)")
+        return np.flatnonzero(index).astype(np.int64)
+    if index.size == 0:
+        return np.zeros(0, dtype=np.int64)
+    if not np.issubdtype(index.dtype, np.integer) or index.ndim != 1:
+        raise SettingsError(f"{what} must be chosen by whole numbers, a mask or a slice")
+    if index.min() < 0 or index.max() >= n:
+        raise SettingsError(
+            f"{what} index {index.min() if index.min() < 0 else index.max()} is out of range: "
+            f"there are {n:,}"
+        )
+    return index.astype(np.int64)
+
+
+def open_genotypes(path: str | Path, *, samples_file: str | Path | None = None) -> Genotypes:
+    """Open a PLINK 1 fileset, or one per chromosome.
+
+    Parameters
+    ----------
+    path : str or Path
+        Prefix of .bed/.bim/.fam, or the .bed; with ``{chrom}`` in it (``data/chr{chrom}``) all
+        chromosomes that exist, which must be of the same people in the same order.
+    samples_file : str or Path, optional
+        A list of people (see `read_sample_list`); the view holds these, in the file's order.
+
+    Returns
+    -------
+    Genotypes
+        Variants in file order, files in chromosome order. Duplicate variants are kept.
+
+    Raises
+    ------
+    FileFormatError
+        If a file is missing, empty, malformed, or the three do not fit each other.
+    InvalidValueError
+        If a .bim position is impossible or a person is twice in the .fam.
+    SampleMismatchError
+        If the chromosomes' files differ in people, or a listed person is not there.
+    """
+    filesets = tuple(open_fileset(bed) for bed in find_filesets(path))
+    first = filesets[0]
+    for other in filesets[1:]:
+        _check_same_people(first, other)
+    variants = first.variants
+    if len(filesets) > 1:
+        variants = VariantTable.concatenate(f.variants for f in filesets)
+    genotypes = Genotypes(
+        str(path),
+        variants,
+        first.samples,
+        np.arange(len(variants), dtype=np.int64),
+        np.arange(len(first.samples), dtype=np.int64),
+        filesets,
+        np.concatenate([f.genetic_position for f in filesets]),
+    )
+    if samples_file is None:
+        return genotypes
+    _, found = match_samples(
+        read_sample_list(samples_file),
+        genotypes.samples,
+        what="the list of people",
+        target_name=str(path),
+        path=samples_file,
+        require_all=True,
+    )
+    return genotypes.subset(samples=np.sort(found))
+
+
+def _check_same_people(first: Fileset, other: Fileset) -> None:
+    a, b = first.samples, other.samples
+    if len(a) == len(b):
+        differ = np.flatnonzero((a.iid != b.iid) | (a.fid != b.fid))
+        if len(differ) == 0:
+            return
+        rows = [f"line {i + 1}: {a.fid[i]} {a.iid[i]} / {b.fid[i]} {b.iid[i]}" for i in differ[:5]]
+        message = f"{len(differ):,} of {len(a):,} people differ from those of {first.path.name}"
+    else:
+        rows = []
+        message = f"{len(b):,} people, where {first.path.name} has {len(a):,}"
+        differ = np.zeros(0, dtype=np.int64)
+    raise SampleMismatchError(
+        message,
+        path=other.path.with_name(other.path.name[:-4] + ".fam"),
+        rows=rows,
+        n_rows=len(differ),
+        remedy="the files of all chromosomes must list the same people in the same order",
+    )
+
+
+def read_sample_list(path: str | Path) -> SampleTable:
+    """Read a list of people: ``FID IID`` or ``IID`` on each line, as PLINK's --keep takes.
+
+    Further columns are ignored, and a first line that names the columns (``#FID IID``,
+    ``#IID``, ``IID``) is understood.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is missing or empty.
+    InvalidValueError
+        If lines differ in whether they hold a family id.
+    """
+    lines = read_bytes(path, "list of people").decode("utf-8", "replace").splitlines()
+    rows = [(number, line.split()) for number, line in enumerate(lines, start=1) if line.strip()]
+    header = [cell.lower().lstrip("#") for cell in rows[0][1]]
+    fid_at: int | None
+    if "iid" in header:
+        iid_at, fid_at = header.index("iid"), header.index("fid") if "fid" in header else None
+        rows = rows[1:]
+    else:
+        iid_at, fid_at = (1, 0) if len(header) >= 2 else (0, None)
+    if not rows:
+        raise InvalidValueError("lists nobody below its header", path=path)
+    needed = max(iid_at, fid_at or 0) + 1
+    short = [number for number, cells in rows if len(cells) < needed]
+    if short:
+        raise InvalidValueError(
+            f"{len(short):,} lines have fewer than {needed} columns",
+            path=path,
+            line=short[0],
+            rows=[lines[number - 1] for number in short[:5]],
+            n_rows=len(short),
+            remedy="give FID and IID, or IID alone, on every line",
+        )
+    return SampleTable.from_ids(
+        [cells[iid_at] for _, cells in rows],
+        None if fid_at is None else [cells[fid_at] for _, cells in rows],
+    )

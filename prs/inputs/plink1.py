@@ -1,0 +1,280 @@
+"""The three files of a PLINK 1 fileset (.bed, .bim, .fam), parsed and checked."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from prs.errors import FileFormatError, InvalidValueError, PrsError
+from prs.files import existing_file, read_bytes
+from prs.samples import SampleTable
+from prs.variants import VariantTable, chromosome_codes
+
+__all__ = ["Fileset", "find_filesets", "open_fileset", "read_bim", "read_fam"]
+
+_MAGIC = b"\x6c\x1b\x01"
+_BIM_COLUMNS = ("chromosome", "id", "cM", "position", "A1", "A2")
+_FAM_COLUMNS = ("FID", "IID", "father", "mother", "sex", "phenotype")
+_TEMPLATE = "{chrom}"
+_CHROMOSOMES = (*(str(c) for c in range(1, 23)), "X", "Y", "XY", "MT")
+
+
+@dataclass(frozen=True, eq=False)
+class Fileset:
+    """One opened PLINK 1 fileset.
+
+    Attributes
+    ----------
+    path : Path
+        The .bed file.
+    packed : ndarray of uint8, shape (M, ceil(N / 4))
+        The calls, mapped from disk copy-on-write: writing to it never reaches the file, but
+        would change what this process reads.
+    variants : VariantTable
+        The .bim's variants, in file order; A1 (column 5) is the effect allele.
+    genetic_position : ndarray of float64, shape (M,)
+        The .bim's third column, centimorgans (0 where not given).
+    samples : SampleTable
+        The .fam's people, in file order.
+    """
+
+    path: Path
+    packed: NDArray[np.uint8]
+    variants: VariantTable
+    genetic_position: NDArray[np.float64]
+    samples: SampleTable
+
+
+def find_filesets(path: str | Path) -> list[Path]:
+    """Return the .bed file of a prefix, or those of a ``chr{chrom}`` template.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``folder/name``, ``folder/name.bed``, or either with ``{chrom}`` in it, which stands
+        for 1 to 22, X, Y, XY and MT; the chromosomes that exist are taken, in that order.
+
+    Raises
+    ------
+    FileFormatError
+        If there is no such file.
+    """
+    text = str(path)
+    if Path(text).suffix in (".bed", ".bim", ".fam"):
+        text = text[:-4]
+    if _TEMPLATE not in text:
+        return [Path(text + ".bed")]
+    found = [Path(text.replace(_TEMPLATE, c) + ".bed") for c in _CHROMOSOMES]
+    found = [bed for bed in found if bed.exists()]
+    if not found:
+        raise FileFormatError(
+            "no .bed file for any chromosome",
+            path=path,
+            remedy=f"{_TEMPLATE} is replaced by 1 to 22, X, Y, XY, MT: for chromosome 1, "
+            f"{text.replace(_TEMPLATE, '1')}.bed was tried",
+        )
+    return found
+
+
+def open_fileset(bed: Path) -> Fileset:
+    """Open one .bed with the .bim and .fam beside it, and check that they fit.
+
+    Raises
+    ------
+    FileFormatError
+        If a file is missing or empty, the magic number is wrong, or the .bed's size is not
+        that of the .bim's variants by the .fam's people.
+    """
+    stem = str(bed)[:-4]
+    for suffix in (".bed", ".bim", ".fam"):
+        existing_file(stem + suffix, f"{suffix} file")
+    variants, genetic_position = read_bim(Path(stem + ".bim"))
+    samples = read_fam(Path(stem + ".fam"))
+    with bed.open("rb") as stream:
+        magic = stream.read(3)
+    if magic != _MAGIC:
+        kind = (
+            "sample-major, as very old PLINK wrote"
+            if magic == b"\x6c\x1b\x00"
+            else "not a PLINK 1 .bed file"
+        )
+        raise FileFormatError(
+            f"wrong magic number {magic.hex(' ')} (expected {_MAGIC.hex(' ')}): {kind}",
+            path=bed,
+            remedy="write the file again with `plink2 --make-bed`",
+        )
+    n, m = len(samples), len(variants)
+    n_bytes = (n + 3) // 4
+    size, expected = bed.stat().st_size, 3 + m * n_bytes
+    if size != expected:
+        raise FileFormatError(
+            f"is {size:,} bytes, but {m:,} variants (.bim) x {n:,} people (.fam) need "
+            f"3 + {m:,} x {n_bytes:,} = {expected:,} bytes "
+            f"(the size fits {(size - 3) / n_bytes:,.2f} variants)",
+            path=bed,
+            remedy="the file is truncated, or the .bim or .fam belongs to another .bed: "
+            "copy all three again from one place",
+        )
+    packed = np.asarray(np.memmap(bed, dtype=np.uint8, mode="c", offset=3, shape=(m, n_bytes)))
+    _check_with_bed_reader(bed, packed, n, m)
+    return Fileset(bed, packed, variants, genetic_position, samples)
+
+
+def _check_with_bed_reader(bed: Path, packed: NDArray[np.uint8], n: int, m: int) -> None:
+    """Open the file with bed-reader as well, and compare its last variant with ours."""
+    from bed_reader import open_bed
+
+    try:
+        with open_bed(bed, iid_count=n, sid_count=m, count_A1=True, num_threads=1) as reader:
+            theirs = reader.read(m - 1, dtype="int8")[:, 0]
+    except (OSError, ValueError) as error:
+        raise FileFormatError(f"bed-reader cannot read it: {error}", path=bed) from error
+    codes = (packed[m - 1][:, None] >> np.array([0, 2, 4, 6], dtype=np.uint8)) & 3
+    ours = np.array([2, -127, 1, 0], dtype=np.int8)[codes.ravel()[:n]]
+    if not np.array_equal(ours, theirs):
+        raise FileFormatError("the last variant reads otherwise with bed-reader", path=bed)
+
+
+def _read_table(path: Path, columns: tuple[str, ...], types: dict[str, str]) -> pd.DataFrame:
+    """Parse a whitespace-separated table without header; any fault names its line."""
+    data = read_bytes(path, f"{path.suffix} file")
+    options = {
+        "sep": r"\s+",
+        "header": None,
+        "names": list(columns),
+        "index_col": False,
+        "quoting": 3,
+        "keep_default_na": False,
+        "na_values": [],
+        "engine": "c",
+        "encoding_errors": "replace",
+    }
+    try:
+        frame = pd.read_csv(io.BytesIO(data), dtype=types, **options)
+    except (ValueError, pd.errors.ParserError) as error:
+        raise _first_fault(path, data, columns, types, error) from error
+    # a row that is one cell short is padded in silence; its last cell comes out missing
+    if _is_blank(frame[columns[-1]]).any() or not _widths_fit(data, len(columns)):
+        raise _first_fault(path, data, columns, types, None)
+    return frame
+
+
+def _is_blank(column: pd.Series) -> NDArray[np.bool_]:
+    return (column.isna() | (column == "")).to_numpy(dtype=bool)
+
+
+def _widths_fit(data: bytes, n_columns: int) -> bool:
+    """Whether the first row has `n_columns` cells (pandas takes the width from `names`)."""
+    first = next(line for line in data.splitlines() if line.strip())
+    return len(first.split()) == n_columns
+
+
+def _first_fault(
+    path: Path,
+    data: bytes,
+    columns: tuple[str, ...],
+    types: dict[str, str],
+    error: Exception | None,
+) -> PrsError:
+    """Find the first line that has a wrong number of cells or a cell of the wrong type."""
+    for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), start=1):
+        cells = line.split()
+        if not cells:
+            continue
+        if len(cells) != len(columns):
+            return FileFormatError(
+                f"{len(cells)} columns, where a {path.suffix} file has {len(columns)} "
+                f"({' '.join(columns)})",
+                path=path,
+                line=number,
+                rows=[line[:80]],
+            )
+        for cell, name in zip(cells, columns, strict=True):
+            kind = types[name]
+            pattern = r"[+-]?\d{1,18}" if kind == "int64" else r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?"
+            if kind in ("int64", "float64") and not re.fullmatch(pattern, cell.lower()):
+                wanted = "a whole number" if kind == "int64" else "a number"
+                return InvalidValueError(
+                    f"{name} {cell!r} is not {wanted}",
+                    path=path,
+                    line=number,
+                    column=name,
+                    rows=[line[:80]],
+                )
+    return FileFormatError(f"cannot be parsed ({error})", path=path)
+
+
+def read_bim(path: Path) -> tuple[VariantTable, NDArray[np.float64]]:
+    """Read a .bim: the variants in file order (A1 is the effect allele), and their cM positions.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is empty or a line does not have six columns.
+    InvalidValueError
+        If a position is not a whole number, or negative.
+    """
+    types = dict(
+        zip(
+            _BIM_COLUMNS,
+            ("category", "str", "float64", "int64", "category", "category"),
+            strict=True,
+        )
+    )
+    frame = _read_table(path, _BIM_COLUMNS, types)
+    position = frame["position"].to_numpy()
+    bad = np.flatnonzero((position < 0) | (position >= 2**29))
+    if len(bad):
+        raise InvalidValueError(
+            f"{len(bad):,} positions are negative or beyond 2^29",
+            path=path,
+            line=int(bad[0]) + 1,
+            column="position",
+            rows=[f"{frame['id'].iloc[i]} {position[i]}" for i in bad[:5]],
+            n_rows=len(bad),
+            remedy="remove these variants (PLINK leaves out those with a negative position)",
+        )
+    chrom = frame["chromosome"].cat
+    codes = chromosome_codes(chrom.categories.to_numpy(dtype=object))[chrom.codes]
+    variants = VariantTable(
+        codes,
+        position,
+        frame["id"].to_numpy(dtype=object),
+        frame["A1"].to_numpy(dtype=object),
+        frame["A2"].to_numpy(dtype=object),
+    )
+    return variants, frame["cM"].to_numpy()
+
+
+def read_fam(path: Path) -> SampleTable:
+    """Read a .fam: the people in file order.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is empty or a line does not have six columns.
+    InvalidValueError
+        If a person (FID and IID) is listed twice.
+    """
+    frame = _read_table(path, _FAM_COLUMNS, dict.fromkeys(_FAM_COLUMNS, "str"))
+    twice = np.flatnonzero(frame.duplicated(["FID", "IID"]).to_numpy())
+    if len(twice):
+        raise InvalidValueError(
+            f"{len(twice):,} people are listed more than once",
+            path=path,
+            line=int(twice[0]) + 1,
+            rows=[f"{frame['FID'].iloc[i]} {frame['IID'].iloc[i]}" for i in twice[:5]],
+            n_rows=len(twice),
+            remedy="give each person an id of their own",
+        )
+    sex = frame["sex"].map({"1": 1, "2": 2}).fillna(0).to_numpy().astype(np.int8)
+    founder = ((frame["father"] == "0") & (frame["mother"] == "0")).to_numpy(dtype=bool)
+    return SampleTable(
+        frame["FID"].to_numpy(dtype=object), frame["IID"].to_numpy(dtype=object), sex, founder
+    )

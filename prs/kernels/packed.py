@@ -1,0 +1,111 @@
+"""Kernels on packed PLINK 1 genotypes: counting calls and decoding dosages.
+
+A packed row is one variant: two bits a person, the first person in the lowest bits of the first
+byte. Codes: 0 = two copies of the counted allele, 1 = missing, 2 = one copy, 3 = none.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prs.kernels._jit import jit
+
+__all__ = ["count_codes", "decode_dosages", "person_mask"]
+
+# Counts of a byte's codes 1, 2 and 3 in three 21-bit fields of one int64: a row of up to two
+# million people is summed by additions alone.
+_FIELD = 21
+_FIELD_MASK = (1 << _FIELD) - 1
+
+
+def _byte_table() -> NDArray[np.int64]:
+    codes = (np.arange(256)[:, None] >> np.array([0, 2, 4, 6])) & 3
+    shift = np.array([0, 0, _FIELD, 2 * _FIELD])
+    return np.where(codes > 0, np.int64(1) << shift[codes], 0).sum(axis=1).astype(np.int64)
+
+
+_BYTE_TABLE = _byte_table()
+_DOSAGE = np.array([2.0, np.nan, 1.0, 0.0], dtype=np.float32)
+#: Bytes whose counts certainly fit the 21-bit fields.
+_MAX_BYTES = _FIELD_MASK // 4
+
+
+def person_mask(sample_index: NDArray[np.int64], n_bytes: int) -> NDArray[np.uint8]:
+    """Return bytes with both bits set for each person of `sample_index`, 0 for the others.
+
+    Parameters
+    ----------
+    sample_index : ndarray of int64, shape (N,)
+        Rows of the file; no duplicates.
+    n_bytes : int
+        Bytes in a packed row.
+
+    Returns
+    -------
+    ndarray of uint8, shape (n_bytes,)
+    """
+    mask = np.zeros(n_bytes, dtype=np.uint8)
+    np.bitwise_or.at(
+        mask, sample_index >> 2, np.left_shift(3, 2 * (sample_index & 3)).astype(np.uint8)
+    )
+    return mask
+
+
+@jit
+def count_codes(
+    packed: NDArray[np.uint8],
+    mask: NDArray[np.uint8],
+    n_people: int,
+    counts: NDArray[np.int64],
+) -> None:
+    """Count the four codes of each packed row over the people in a mask.
+
+    Parameters
+    ----------
+    packed : ndarray of uint8, shape (M, n_bytes)
+        Packed rows.
+    mask : ndarray of uint8, shape (n_bytes,)
+        From `person_mask`: people left out read as code 0, which is not counted but inferred.
+    n_people : int
+        People in the mask.
+    counts : ndarray of int64, shape (M, 4)
+        Filled with the number of people with code 0, 1, 2, 3.
+    """
+    n_variants, n_bytes = packed.shape
+    for j in range(n_variants):
+        missing = 0
+        het = 0
+        none = 0
+        for start in range(0, n_bytes, _MAX_BYTES):
+            total = np.int64(0)
+            for b in range(start, min(start + _MAX_BYTES, n_bytes)):
+                total += _BYTE_TABLE[packed[j, b] & mask[b]]
+            missing += total & _FIELD_MASK
+            het += (total >> _FIELD) & _FIELD_MASK
+            none += total >> (2 * _FIELD)
+        counts[j, 0] = n_people - missing - het - none
+        counts[j, 1] = missing
+        counts[j, 2] = het
+        counts[j, 3] = none
+
+
+@jit
+def decode_dosages(
+    packed: NDArray[np.uint8], sample_index: NDArray[np.int64], out: NDArray[np.float32]
+) -> None:
+    """Decode packed rows to dosages of the counted allele.
+
+    Parameters
+    ----------
+    packed : ndarray of uint8, shape (M, n_bytes)
+        Packed rows.
+    sample_index : ndarray of int64, shape (N,)
+        People wanted, as rows of the file, in any order.
+    out : ndarray of float32, shape (M, N)
+        Filled with 0, 1, 2, or NaN where the call is missing.
+    """
+    for j in range(packed.shape[0]):
+        for i in range(len(sample_index)):
+            person = sample_index[i]
+            out[j, i] = _DOSAGE[(packed[j, person >> 2] >> (2 * (person & 3))) & 3]
