@@ -8,10 +8,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prs.errors import FileFormatError
 
-__all__ = ["existing_file", "read_bytes", "write_atomically"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["existing_file", "read_bytes", "write_atomically", "write_table"]
 
 
 def existing_file(path: str | Path, what: str = "file") -> Path:
@@ -113,3 +117,17 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_table(frame: pd.DataFrame, path: str | Path) -> Path:
+    """Write a frame as a tab-separated file (gzip if the name ends in .gz), whole or not at all.
+
+    Floats are written so that reading returns the same bits; missing values as ``NA``.
+    The same frame gives the same bytes (no time in the gzip header).
+    """
+    data = frame.to_csv(sep="\t", index=False, na_rep="NA", lineterminator="\n").encode()
+    if str(path).endswith(".gz"):
+        data = gzip.compress(data, compresslevel=6, mtime=0)
+    with write_atomically(path) as temporary:
+        temporary.write_bytes(data)
+    return Path(path)
