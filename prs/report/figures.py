@@ -1,0 +1,410 @@
+"""Figures of an evaluation, by ancestry side by side; each function returns a matplotlib Figure.
+
+They need no pyplot and touch no global state: in a notebook the returned figure shows itself,
+in a script ``figure.savefig(...)`` writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from numpy.typing import NDArray
+
+from prs.report.inputs import CohortLike, ScoresLike
+from prs.report.process_figures import plot_ct_grid, plot_losses, plot_trace
+from prs.report.style import (
+    MUTED,
+    ancestry_colors,
+    figure_with_message,
+    in_house_style,
+    new_figure,
+)
+from prs.report.views import (
+    MEASURE_NAMES,
+    Estimate,
+    estimate,
+    groups_in_order,
+    pick_score,
+    portability_measure,
+    primary_measure,
+    rows_of,
+    short_status,
+)
+from prs.samples import match_samples
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from prs.evaluation.result import Evaluation
+
+__all__ = [
+    "plot_accuracy",
+    "plot_calibration",
+    "plot_ct_grid",
+    "plot_deciles",
+    "plot_distribution",
+    "plot_losses",
+    "plot_portability",
+    "plot_trace",
+]
+
+#: Curves of a score's density are not drawn for fewer people than this.
+MIN_FOR_DENSITY = 20
+_WIDTH = 8.8
+_COLUMNS = 4
+
+
+def _wrapped(name: str, width: int = 26) -> str:
+    if len(name) <= width:
+        return name
+    cut = name.rfind("_", 0, width)
+    cut = cut + 1 if cut > 0 else width
+    return f"{name[:cut]}\n{_wrapped(name[cut:], width)}"
+
+
+def _panels(
+    n: int, height: float, *, sharex: bool = True, sharey: bool = True, columns: int = _COLUMNS
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with n axes in rows of at most `columns`, and those axes."""
+    columns = min(columns, max(n, 1))
+    rows = -(-n // columns)
+    figure = new_figure(min(_WIDTH, 3.0 * columns + 0.8), height * rows)
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=sharex, sharey=sharey)
+    axes = list(np.ravel(grid))
+    for ax in axes[n:]:
+        ax.set_axis_off()
+    for ax in axes[max(n - columns, 0) : n]:
+        ax.tick_params(labelbottom=True)
+    return figure, axes[:n]
+
+
+def _counts(rows: pd.DataFrame) -> str:
+    """Return ``n 1,200, 240 cases`` for a panel's title."""
+    if rows.empty:
+        return ""
+    n, events = rows["n"].iloc[0], rows["n_events"].iloc[0]
+    text = "" if pd.isna(n) else f"n {int(n):,}"
+    return text if pd.isna(events) else f"{text}, {int(events):,} cases"
+
+
+def _titles(ax: Axes, group: str, counts: str, color: str) -> None:
+    ax.set_title(group, loc="left", color=color)
+    ax.set_title(counts, loc="right", fontsize=7.5, fontweight="normal", color=MUTED)
+
+
+def _forest(
+    panels: dict[str, list[Estimate]],
+    labels: Sequence[str],
+    counts: dict[str, str],
+    null: float,
+    xlabel: str,
+) -> Figure:
+    """Draw one panel a group, one row a score: a dot and its interval, or why there is none."""
+    colors = ancestry_colors(panels)
+    columns = min(5, max(len(panels), 1))
+    figure, axes = _panels(
+        len(panels), 1.0 + 0.3 * sum(1 + _wrapped(s).count("\n") * 0.5 for s in labels),
+        columns=columns,
+    )  # fmt: skip
+    y = np.arange(len(labels))[::-1]
+    for ax, (group, estimates) in zip(axes, panels.items(), strict=True):
+        ax.axvline(null, color=MUTED, lw=0.9, ls=(0, (4, 3)))
+        for yi, e in zip(y, estimates, strict=True):
+            if not e.is_known:
+                ax.text(0.5, yi, short_status(e.status), ha="center", va="center", fontsize=7.5,
+                        style="italic", color=MUTED, transform=ax.get_yaxis_transform(),
+                        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0})  # fmt: skip
+                continue
+            if e.has_interval:
+                ax.plot([e.lower, e.upper], [yi, yi], color=colors[group], lw=1.8)
+            ax.plot(e.value, yi, "o", color=colors[group], ms=5.5, mec="white", mew=0.6)
+        _titles(ax, group, counts.get(group, ""), colors[group])
+        ax.set_ylim(-0.6, len(labels) - 0.4)
+        ax.set_yticks(y, [_wrapped(label) for label in labels])
+        ax.grid(visible=False, axis="y")
+        ax.xaxis.set_major_locator(MaxNLocator(4))
+    figure.supxlabel(xlabel, fontsize=9.5)
+    return figure
+
+
+@in_house_style
+def plot_accuracy(
+    evaluation: Evaluation, *, measure: str | None = None, scores: Sequence[str] | None = None
+) -> Figure:
+    """Draw a measure of accuracy with its interval: a panel an ancestry, a row a score.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    measure : str, optional
+        A column of ``evaluation.accuracy`` with ``_lower`` and ``_upper`` beside it; by default
+        ``auc`` for a binary outcome and ``r2_incremental`` for a quantitative one.
+    scores : sequence of str, optional
+        Which scores; default all.
+
+    Returns
+    -------
+    Figure
+    """
+    measure = measure or primary_measure(evaluation)
+    labels = [pick_score(evaluation, s) for s in (scores or evaluation.scores)]
+    groups = groups_in_order(evaluation)
+    table = evaluation.accuracy
+    panels = {g: [estimate(table, measure, score=s, group=g) for s in labels] for g in groups}
+    if not any(e.is_known for row in panels.values() for e in row):
+        return figure_with_message("Insufficient data for accuracy in every ancestry.")
+    null = {"auc": 0.5, "auc_full": 0.5, "odds_ratio": 1.0}.get(measure, 0.0)
+    counts = {g: _counts(rows_of(table, group=g)).replace(", ", "\n") for g in groups}
+    return _forest(panels, labels, counts, null, MEASURE_NAMES.get(measure, measure))
+
+
+@in_house_style
+def plot_portability(
+    evaluation: Evaluation, *, measure: str | None = None, scores: Sequence[str] | None = None
+) -> Figure:
+    """Draw accuracy relative to the reference ancestry, with its interval.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    measure : str, optional
+        A ``measure`` of ``evaluation.portability``; by default R2 on the liability scale where
+        known, Nagelkerke's where not, incremental R2 for a quantitative outcome.
+    scores : sequence of str, optional
+        Which scores; default all.
+
+    Returns
+    -------
+    Figure
+        A panel each ancestry but the reference; 1 means as accurate as in the reference.
+    """
+    measure = measure or portability_measure(evaluation)
+    labels = [pick_score(evaluation, s) for s in (scores or evaluation.scores)]
+    groups = groups_in_order(evaluation, with_everybody=False)
+    groups = [g for g in groups if g != evaluation.reference_group]
+    table = rows_of(evaluation.portability, measure=measure)
+    panels = {g: [estimate(table, "ratio", score=s, group=g) for s in labels] for g in groups}
+    if not any(e.is_known for row in panels.values() for e in row):
+        return figure_with_message(
+            "Insufficient data to compare any ancestry with the reference ancestry."
+        )
+    counts = {g: _counts(rows_of(table, group=g)).replace(", ", "\n") for g in groups}
+    xlabel = f"{MEASURE_NAMES.get(measure, measure)}, ratio to {evaluation.reference_group}"
+    return _forest(panels, labels, counts, 1.0, xlabel)
+
+
+@in_house_style
+def plot_calibration(evaluation: Evaluation, *, score: str | None = None) -> Figure:
+    """Draw predicted against observed, before and after recalibration, with 95 % bands.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    score : str, optional
+        Which score; default the last.
+
+    Returns
+    -------
+    Figure
+        A panel an ancestry: the smooth curve and its band, and the means of bins as dots;
+        grey before (one model for everybody), coloured after (recalibrated in the ancestry).
+    """
+    score = pick_score(evaluation, score)
+    groups = groups_in_order(evaluation)
+    colors = ancestry_colors(groups)
+    curves = rows_of(evaluation.calibration_curve, score=score)
+    bins = rows_of(evaluation.calibration_bins, score=score)
+    known = curves[curves["observed"].notna()]
+    if known.empty:
+        return figure_with_message("Insufficient data for calibration in every ancestry.")
+    binary = evaluation.outcome_kind == "binary"
+    figure, axes = _panels(len(groups), 2.75, columns=3)
+    # Limits from curves and dots, not from the ends of the bands, which may be very wide.
+    shown = pd.concat([known, bins[bins["observed"].notna()]])[["predicted", "observed"]]
+    low, high = float(shown.min().min()), float(shown.max().max())
+    margin = 0.06 * (high - low)
+    limits = (max(low - margin, 0.0) if binary else low - margin, high + margin)
+    for ax, group in zip(axes, groups, strict=True):
+        head = rows_of(evaluation.calibration, score=score, group=group)
+        _titles(ax, group, _counts(head), colors[group])
+        ax.plot(limits, limits, color=MUTED, lw=0.9, ls=(0, (4, 3)), label="perfect")
+        drawn = False
+        for model, color, z in (
+            ("uncorrected", "#8a8a8a", 2),
+            ("recalibrated", colors[group], 3),
+        ):
+            part = rows_of(known, group=group, model=model).sort_values("predicted")
+            if part.empty:
+                continue
+            drawn = True
+            x, y, below, above = (
+                part[c].to_numpy(dtype=float) for c in ("predicted", "observed", "lower", "upper")
+            )
+            ax.fill_between(x, below, above, color=color, alpha=0.2, lw=0, zorder=z)
+            ax.plot(x, y, color=color, zorder=z, label=model)
+            dots = rows_of(bins, group=group, model=model)
+            ax.plot(dots["predicted"], dots["observed"], "o", ms=3.2, color=color, alpha=0.9,
+                    mec="white", mew=0.4, zorder=z + 1)  # fmt: skip
+        if not drawn:
+            ax.text(0.5, 0.5, "insufficient data", ha="center", va="center", style="italic",
+                    color=MUTED, transform=ax.transAxes,
+                    bbox={"facecolor": "white", "edgecolor": "none"})  # fmt: skip
+        ax.set_xlim(limits)
+        ax.set_ylim(limits)
+        ax.set_box_aspect(1)
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(MaxNLocator(4))
+            if binary:
+                axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    figure.supxlabel("predicted risk" if binary else "predicted outcome", fontsize=9.5)
+    figure.supylabel("observed risk" if binary else "observed outcome", fontsize=9.5)
+    return figure
+
+
+@in_house_style
+def plot_deciles(evaluation: Evaluation, *, score: str | None = None) -> Figure:
+    """Draw the risk (or mean outcome) in each decile of the score, with intervals.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    score : str, optional
+        Which score; default the last.
+
+    Returns
+    -------
+    Figure
+        A panel an ancestry, same vertical axis; the dashed line is the ancestry's mean.
+    """
+    score = pick_score(evaluation, score)
+    groups = groups_in_order(evaluation)
+    colors = ancestry_colors(groups)
+    table = rows_of(evaluation.deciles, score=score)
+    binary = evaluation.outcome_kind == "binary"
+    value = "risk" if binary else "mean"
+    if not table[value].notna().any():
+        return figure_with_message("Insufficient data for risk by decile in every ancestry.")
+    figure, axes = _panels(len(groups), 2.2, columns=3)
+    for ax, group in zip(axes, groups, strict=True):
+        rows = rows_of(table, group=group).sort_values("decile")
+        _titles(ax, group, _counts(rows_of(evaluation.accuracy, score=score, group=group)),
+                colors[group])  # fmt: skip
+        known = rows[rows[value].notna() & (rows["status"] == "ok")]
+        if known.empty:
+            ax.text(0.5, 0.5, "insufficient data", ha="center", va="center", style="italic",
+                    color=MUTED, transform=ax.transAxes)  # fmt: skip
+            continue
+        x, y, low, high, n = (
+            known[c].to_numpy(dtype=float)
+            for c in ("decile", value, f"{value}_lower", f"{value}_upper", "n")
+        )
+        ax.axhline(np.average(y, weights=n), color=MUTED, lw=0.9, ls=(0, (4, 3)))
+        ax.vlines(x, low, high, color=colors[group], lw=1.6)
+        ax.plot(x, y, "o", color=colors[group], ms=5, mec="white", mew=0.6)
+        ax.set_xticks(x, [f"{int(v)}" for v in x])
+        ax.grid(visible=False, axis="x")
+        if binary:
+            ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    if binary:
+        axes[0].set_ylim(bottom=0)
+    figure.supxlabel("decile of the score (1 = lowest)", fontsize=9.5)
+    figure.supylabel("observed risk" if binary else "mean outcome", fontsize=9.5)
+    return figure
+
+
+def _density(values: NDArray[np.floating], grid: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Return a Gaussian kernel density on an even grid, Scott's bandwidth; None if too few."""
+    n, sd = len(values), float(np.std(values)) if len(values) else 0.0
+    if n < MIN_FOR_DENSITY or sd == 0:
+        return None
+    step = grid[1] - grid[0]
+    edges = np.append(grid - step / 2, grid[-1] + step / 2)
+    counts = np.histogram(values, edges)[0].astype(float)
+    width = 1.06 * sd * n**-0.2
+    offsets = np.arange(-len(grid) + 1, len(grid)) * step
+    kernel = np.exp(-0.5 * (offsets / width) ** 2) / (width * np.sqrt(2 * np.pi))
+    smooth = np.convolve(counts, kernel)[len(grid) - 1 : 2 * len(grid) - 1] / n
+    return np.asarray(smooth)
+
+
+@in_house_style
+def plot_distribution(
+    scores: ScoresLike, cohort: CohortLike, *, score: str | None = None, by: str = "ancestry"
+) -> Figure:
+    """Draw the distribution of a score by ancestry and, for a disease, in cases and controls.
+
+    Parameters
+    ----------
+    scores : Scores
+    cohort : Cohort
+        People are matched to the scores by id.
+    score : str, optional
+        Which column; default the last.
+    by : str
+        The label of the cohort that names the groups.
+
+    Returns
+    -------
+    Figure
+        First panel: all groups on one axis, in SDs of everybody. Then a panel a group: cases
+        filled, controls as a line (binary outcome only).
+
+    Raises
+    ------
+    SettingsError, SampleMismatchError
+        If there is no such score or label, or nobody in common.
+    """
+    names = list(scores.names)
+    if score is None:
+        score = names[-1]
+    if score not in names or by not in cohort.labels:
+        return figure_with_message(f"No score {score!r} or no label {by!r} to draw.")
+    rows, people = match_samples(
+        scores.samples, cohort.samples, what="scores", target_name="cohort"
+    )
+    values = np.asarray(scores.values, dtype=float)[rows, names.index(score)]
+    labels = np.asarray(cohort.labels[by], dtype=object)[people].astype(str)
+    outcome = np.asarray(cohort.outcome, dtype=float)[people]
+    finite = np.isfinite(values)
+    values, labels, outcome = values[finite], labels[finite], outcome[finite]
+    if len(values) < MIN_FOR_DENSITY or np.std(values) == 0:
+        return figure_with_message("Insufficient data to draw the distribution of the score.")
+    z = (values - values.mean()) / values.std()
+    unique, n = np.unique(labels, return_counts=True)
+    groups = [str(g) for g in unique[np.argsort(-n, kind="stable")]]
+    colors = ancestry_colors(groups)
+    reach = min(float(np.abs(z).max()) + 0.5, 6.0)
+    grid = np.linspace(-reach, reach, 301)
+    binary = cohort.outcome_kind == "binary"
+    figure, axes = _panels(1 + (len(groups) if binary else 0), 2.1, columns=3)
+    ax = axes[0]
+    ax.set_title("all groups")
+    for group in groups:
+        density = _density(z[labels == group], grid)
+        if density is None:
+            ax.plot([], [], color=colors[group], label=f"{group} (too few)")
+        else:
+            ax.plot(grid, density, color=colors[group], label=group)
+    ax.legend(loc="upper left", fontsize=7.5, handlelength=1.0, borderaxespad=0.0)
+    for ax, group in zip(axes[1:], groups, strict=False):
+        here = labels == group
+        cases, controls = z[here & (outcome == 1)], z[here & (outcome == 0)]
+        _titles(ax, group, f"{len(cases):,} cases, {len(controls):,} controls", colors[group])
+        in_cases, in_controls = _density(cases, grid), _density(controls, grid)
+        if in_cases is None or in_controls is None:
+            ax.text(0.5, 0.5, "insufficient data", ha="center", va="center", style="italic",
+                    color=MUTED, transform=ax.transAxes)  # fmt: skip
+            continue
+        ax.fill_between(grid, in_cases, color=colors[group], alpha=0.35, lw=0)
+        ax.plot(grid, in_controls, color="#333333", lw=1.3)
+    for ax in axes:
+        ax.set_ylim(bottom=0)
+        ax.set_yticks([])
+        ax.spines["left"].set_visible(False)
+    figure.supxlabel("score, in SDs from the mean of everybody", fontsize=9.5)
+    return figure

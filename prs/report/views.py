@@ -1,0 +1,174 @@
+"""Small views of an evaluation's tables: which measure, which groups, one figure at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from prs.errors import SettingsError
+from prs.report.style import is_everybody
+
+if TYPE_CHECKING:
+    from prs.evaluation.result import Evaluation
+
+__all__ = [
+    "MEASURE_NAMES",
+    "Estimate",
+    "estimate",
+    "format_number",
+    "groups_in_order",
+    "pick_score",
+    "portability_measure",
+    "primary_measure",
+    "rows_of",
+    "short_status",
+]
+
+#: Words for the measures, as axes and tables have them.
+MEASURE_NAMES = {
+    "auc": "AUC of the score",
+    "auc_full": "AUC of score and covariates",
+    "auc_gain": "gain in AUC over covariates",
+    "r2_nagelkerke": "incremental R² (Nagelkerke)",
+    "r2_liability": "incremental R² (liability scale)",
+    "r2_observed": "incremental R² (observed scale)",
+    "odds_ratio": "odds ratio per SD of score",
+    "r2": "R² of the score",
+    "r2_incremental": "incremental R²",
+    "r2_predictive": "R² predicted from other people",
+    "slope": "outcome units per SD of score",
+    "correlation": "correlation with the outcome",
+}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One figure with its interval.
+
+    Attributes
+    ----------
+    value, lower, upper : float
+        NaN where unknown.
+    status : str
+        ``ok``, or why there is no figure.
+    """
+
+    value: float
+    lower: float
+    upper: float
+    status: str = "ok"
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a figure to show."""
+        return self.status == "ok" and bool(np.isfinite(self.value))
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether both bounds are finite."""
+        return bool(np.isfinite(self.lower) and np.isfinite(self.upper))
+
+    def text(self, digits: int = 2) -> str:
+        """Return ``0.71 (0.68 to 0.74)``, or the reason why there is none."""
+        if not self.is_known:
+            return short_status(self.status) if self.status != "ok" else "–"
+        text = format_number(self.value, digits)
+        if self.has_interval:
+            low, high = format_number(self.lower, digits), format_number(self.upper, digits)
+            text += f" ({low} to {high})"
+        return text
+
+
+def format_number(value: object, digits: int = 2) -> str:
+    """Return a number as a reader wants it: fixed digits, thousands marked, a true minus."""
+    if value is None or value is pd.NA:
+        return "–"
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return f"{value:,}".replace("-", "−")
+    number = float(value)  # type: ignore[arg-type]
+    if not np.isfinite(number):
+        return "–" if np.isnan(number) else ("∞" if number > 0 else "−∞")
+    if number == 0 or 10**-digits / 2 <= abs(number) < 1e6:
+        text = f"{number:,.{digits}f}"
+        if float(text.replace(",", "")) == 0:
+            text = text.lstrip("-")
+    else:
+        text = f"{number:.{max(digits - 1, 1)}e}"
+    return text.replace("-", "−")
+
+
+def short_status(status: str) -> str:
+    """Return the part of a status before the colon ("insufficient data")."""
+    return status.split(":", 1)[0].strip() or "not computed"
+
+
+def rows_of(frame: pd.DataFrame, **where: str) -> pd.DataFrame:
+    """Return the rows of a table where each named column has the given value."""
+    keep = np.ones(len(frame), dtype=bool)
+    for column, value in where.items():
+        keep &= (frame[column] == value).to_numpy(dtype=bool)
+    return frame[keep]
+
+
+def estimate(frame: pd.DataFrame, measure: str, **where: str) -> Estimate:
+    """Return one measure of the one row that is meant; not computed where there is none."""
+    rows = rows_of(frame, **where)
+    if rows.empty or measure not in rows:
+        return Estimate(np.nan, np.nan, np.nan, "not computed")
+    row: dict[Any, Any] = rows.iloc[0].to_dict()
+
+    def number(column: str) -> float:
+        value = row.get(column)
+        return np.nan if value is None or value is pd.NA else float(value)
+
+    return Estimate(
+        number(measure), number(f"{measure}_lower"), number(f"{measure}_upper"),
+        str(row.get("status", "ok")),
+    )  # fmt: skip
+
+
+def groups_in_order(evaluation: Evaluation, *, with_everybody: bool = True) -> list[str]:
+    """Return the groups, largest first, and then everybody together."""
+    groups = [g for g in evaluation.groups if not is_everybody(g)]
+    if with_everybody:
+        groups += [g for g in dict.fromkeys(evaluation.accuracy["group"]) if is_everybody(g)]
+    return groups
+
+
+def pick_score(evaluation: Evaluation, score: str | None) -> str:
+    """Return `score` if it was evaluated, or the last one if None.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such score.
+    """
+    names: Sequence[str] = tuple(evaluation.scores)
+    if score is None and names:
+        return names[-1]
+    if score not in names:
+        raise SettingsError(
+            f"score {score!r} was not evaluated", remedy=f"there are: {', '.join(names) or 'none'}"
+        )
+    return str(score)
+
+
+def primary_measure(evaluation: Evaluation) -> str:
+    """Return the accuracy that is shown first: ``auc``, or ``r2_incremental``."""
+    return "auc" if evaluation.outcome_kind == "binary" else "r2_incremental"
+
+
+def portability_measure(evaluation: Evaluation) -> str:
+    """Return the measure by which ancestries are compared.
+
+    R2 on the liability scale where the prevalence of two groups or more is known, Nagelkerke's
+    otherwise: a ratio of AUCs hides the loss, because an AUC starts at 0.5.
+    """
+    if evaluation.outcome_kind != "binary":
+        return "r2_incremental"
+    liability = rows_of(evaluation.portability, measure="r2_liability")
+    return "r2_liability" if liability["ratio"].notna().any() else "r2_nagelkerke"
