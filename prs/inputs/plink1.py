@@ -6,6 +6,7 @@ import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -144,7 +145,7 @@ def _check_with_bed_reader(bed: Path, packed: NDArray[np.uint8], n: int, m: int)
 def _read_table(path: Path, columns: tuple[str, ...], types: dict[str, str]) -> pd.DataFrame:
     """Parse a whitespace-separated table without header; any fault names its line."""
     data = read_bytes(path, f"{path.suffix} file")
-    options = {
+    options: dict[str, Any] = {
         "sep": r"\s+",
         "header": None,
         "names": list(columns),

@@ -16,7 +16,7 @@ __all__ = ["count_codes", "decode_dosages", "person_mask"]
 # Counts of a byte's codes 1, 2 and 3 in three 21-bit fields of one int64: a row of up to two
 # million people is summed by additions alone.
 _FIELD = 21
-_FIELD_MASK = (1 << _FIELD) - 1
+_FIELD_MASK = np.int64((1 << _FIELD) - 1)
 
 
 def _byte_table() -> NDArray[np.int64]:
@@ -28,7 +28,7 @@ def _byte_table() -> NDArray[np.int64]:
 _BYTE_TABLE = _byte_table()
 _DOSAGE = np.array([2.0, np.nan, 1.0, 0.0], dtype=np.float32)
 #: Bytes whose counts certainly fit the 21-bit fields.
-_MAX_BYTES = _FIELD_MASK // 4
+_MAX_BYTES = int(_FIELD_MASK) // 4
 
 
 def person_mask(sample_index: NDArray[np.int64], n_bytes: int) -> NDArray[np.uint8]:
@@ -74,9 +74,9 @@ def count_codes(
     """
     n_variants, n_bytes = packed.shape
     for j in range(n_variants):
-        missing = 0
-        het = 0
-        none = 0
+        missing = np.int64(0)
+        het = np.int64(0)
+        none = np.int64(0)
         for start in range(0, n_bytes, _MAX_BYTES):
             total = np.int64(0)
             for b in range(start, min(start + _MAX_BYTES, n_bytes)):
