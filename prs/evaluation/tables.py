@@ -248,13 +248,45 @@ COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
 """Columns of each table, by kind of outcome and name of the table."""
 
 _TEXT = frozenset(
-    "score group model status sd_of recalibration fitted_on ece_bins contrast cutpoints "
-    "measure reference_group versus part".split()
+    [
+        "score",
+        "group",
+        "model",
+        "status",
+        "sd_of",
+        "recalibration",
+        "fitted_on",
+        "ece_bins",
+        "contrast",
+        "cutpoints",
+        "measure",
+        "reference_group",
+        "versus",
+        "part",
+    ]
 )
 _COUNTS = frozenset(
-    "n n_events decile bin count n_top n_reference n_events_top n_events_reference n_fit "
-    "n_fit_events hosmer_lemeshow_df n_cohort n_without_outcome n_without_covariates "
-    "n_without_score n_without_split n_tuning n_tuning_events".split()
+    [
+        "n",
+        "n_events",
+        "decile",
+        "bin",
+        "count",
+        "n_top",
+        "n_reference",
+        "n_events_top",
+        "n_events_reference",
+        "n_fit",
+        "n_fit_events",
+        "hosmer_lemeshow_df",
+        "n_cohort",
+        "n_without_outcome",
+        "n_without_covariates",
+        "n_without_score",
+        "n_without_split",
+        "n_tuning",
+        "n_tuning_events",
+    ]
 )
 
 
