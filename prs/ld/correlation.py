@@ -1,0 +1,193 @@
+"""Correlations of dosages: which variants have one, and its numbers, exact up to one rounding."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from prs.errors import LDReferenceError, SettingsError
+from prs.inputs.genotypes import Genotypes
+from prs.samples import SampleTable, match_samples
+
+__all__ = ["UsableGenotypes", "choose_people_and_variants", "correlate"]
+
+logger = logging.getLogger(__name__)
+
+#: People below which correlations are mostly noise (their standard error is 1/sqrt(n)).
+FEW_PEOPLE = 100
+
+
+@dataclass(frozen=True, eq=False)
+class UsableGenotypes:
+    """The people and variants of a file that LD can be computed from.
+
+    Attributes
+    ----------
+    genotypes : Genotypes
+        A view: M variants sorted by chromosome and position, N people.
+    eaf : ndarray of float64, shape (M,)
+        Effect-allele frequency among them.
+    notes : tuple of str
+        What was left out, with counts.
+    """
+
+    genotypes: Genotypes
+    eaf: NDArray[np.float64]
+    notes: tuple[str, ...]
+
+
+def choose_people_and_variants(
+    genotypes: Genotypes,
+    samples: SampleTable | ArrayLike | None,
+    min_maf: float,
+    max_missing: float,
+) -> UsableGenotypes:
+    """Return the view of the people asked for and the variants that vary among them.
+
+    Parameters
+    ----------
+    genotypes : Genotypes
+        An open fileset.
+    samples : SampleTable, index array, mask, or None
+        People to use: a list of ids (those not in the file are counted), positions, or all.
+    min_maf : float
+        Variants with a smaller minor-allele frequency are left out; those that do not vary
+        always are.
+    max_missing : float
+        Variants with a larger share of missing calls are left out.
+
+    Raises
+    ------
+    SampleMismatchError
+        If none of the listed people is in the file.
+    LDReferenceError
+        If fewer than two people or no variant are left.
+    """
+    if not 0 <= min_maf < 0.5 or not 0 <= max_missing < 1:
+        raise SettingsError(
+            f"min_maf is {min_maf} and max_missing {max_missing}: they must lie in [0, 0.5) "
+            "and [0, 1)"
+        )
+    notes: list[str] = []
+    if isinstance(samples, SampleTable):
+        found, index = match_samples(
+            samples, genotypes.samples, what="the list of people", target_name=genotypes.path
+        )
+        if len(found) < len(samples):
+            notes.append(
+                f"{len(samples) - len(found):,} of {len(samples):,} people not in the file"
+            )
+        genotypes = genotypes.subset(samples=np.sort(index))
+    elif samples is not None:
+        genotypes = genotypes.subset(samples=samples)
+    n_people = genotypes.n_samples
+    if n_people < 2:
+        raise LDReferenceError(f"LD cannot be computed from {n_people} people", path=genotypes.path)
+    if n_people < FEW_PEOPLE:
+        notes.append(
+            f"only {n_people} people: correlations have a standard error of about "
+            f"{n_people**-0.5:.2f}"
+        )
+
+    counts = genotypes.allele_counts()
+    eaf = counts.eaf
+    variants = genotypes.variants
+    maf = np.minimum(eaf, 1 - eaf)
+    # All heterozygous: the frequency is 1/2 and yet nothing varies.
+    most_common = np.maximum(np.maximum(counts.hom_effect, counts.het), counts.hom_other)
+    reasons = (
+        ("without a chromosome and position", (variants.chrom == 0) | (variants.pos == 0)),
+        (
+            f"with more than {max_missing:.0%} missing calls",
+            counts.missing > max_missing * n_people,
+        ),
+        ("that do not vary", most_common == counts.n_called),
+        (f"with a minor-allele frequency below {min_maf:g}", ~(maf >= min_maf)),
+    )
+    keep = np.ones(len(variants), dtype=bool)
+    for reason, bad in reasons:
+        n_bad = int(np.sum(bad & keep))
+        keep &= ~bad
+        if n_bad:
+            notes.append(f"{n_bad:,} of {len(variants):,} variants {reason} left out")
+    if not keep.any():
+        raise LDReferenceError(
+            "no variant is left to compute LD from: " + "; ".join(notes),
+            path=genotypes.path,
+            remedy="lower min_maf, or check the list of people",
+        )
+    index = np.flatnonzero(keep)
+    index = index[np.argsort(variants.site_key[index], kind="stable")]
+    for note in notes:
+        logger.info("%s: %s", genotypes.path, note)
+    return UsableGenotypes(genotypes.subset(variants=index), eaf[index], tuple(notes))
+
+
+def correlate(dosages: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return the Pearson correlations of dosages, missing calls set to the variant's mean.
+
+    Filling in the mean leaves the matrix positive semi-definite, which samplers need and
+    correlations over pairwise complete calls (PLINK ``--r``, bigsnpr ``snp_cor``) are not. It
+    pulls a correlation towards 0 by about the two variants' missing share; without missing
+    calls both are the same.
+
+    Sums of products are taken of calls coded -1, 0, 1, with missing ones 0. They are whole
+    numbers below 2^24 and so exact in float32, in whatever order BLAS adds them: the result
+    does not depend on the number of threads, nor on the machine's BLAS.
+
+    Parameters
+    ----------
+    dosages : ndarray of float32 or float64, shape (n, m)
+        NaN where missing.
+
+    Returns
+    -------
+    ndarray of float32, shape (m, m)
+        Symmetric to the bit, diagonal 1; 0 beside a variant that does not vary.
+    """
+    X = np.subtract(dosages.T, 1, dtype=np.float32, order="C")
+    n_people = X.shape[1]
+    missing = np.isnan(X)
+    has_missing = bool(missing.any())
+    if has_missing:
+        X[missing] = 0
+    covariance = (X @ X.T).astype(np.float64)
+    total = X.sum(axis=1, dtype=np.float64)
+    if has_missing:
+        covariance -= _mean_terms(X, total, missing)
+    else:
+        covariance -= np.outer(total, total) / n_people
+    variance = np.diagonal(covariance)
+    varies = variance > 0
+    scale = np.zeros(len(X))
+    scale[varies] = 1 / np.sqrt(variance[varies])
+    covariance *= np.outer(scale, scale)
+    correlation = covariance.astype(np.float32)
+    np.clip(correlation, -1, 1, out=correlation)
+    np.fill_diagonal(correlation, 1)
+    return correlation
+
+
+def _mean_terms(
+    X: NDArray[np.float32], total: NDArray[np.float64], missing: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return what to take off sum(x_i x_j) for sum((x_i - mean_i)(x_j - mean_j)), both called.
+
+    With sums over people called at both i and j, and x = 0 where missing:
+    mean_i sum(x_j) + mean_j sum(x_i) - mean_i mean_j n_both.
+    """
+    from scipy.sparse import csr_matrix
+
+    n_people = X.shape[1]
+    n_missing = missing.sum(axis=1)
+    mean = total / np.maximum(n_people - n_missing, 1)
+    # Few calls are missing: sparse products cost a fraction of another dense one.
+    lost = csr_matrix(missing.astype(np.float32))
+    sum_where_lost = np.asarray(lost @ X.T, dtype=np.float64)  # [i, j]: x_j over i's missing
+    both_lost = (lost @ lost.T).toarray().astype(np.float64)
+    n_both = n_people - np.add.outer(n_missing, n_missing) + both_lost
+    term = mean[:, None] * (total[None, :] - sum_where_lost)
+    return term + term.T - np.outer(mean, mean) * n_both
