@@ -111,6 +111,11 @@ class Genotypes:
         """Bytes in a packed row, which holds all people of the file."""
         return self.filesets[0].packed.shape[1]
 
+    @property
+    def files(self) -> list[Path]:
+        """The .bed, .bim and .fam files that are open."""
+        return [f.path.with_suffix(x) for f in self.filesets for x in (".bed", ".bim", ".fam")]
+
     def subset(self, samples: Selection = None, variants: Selection = None) -> Genotypes:
         """Return a view of some people and variants of this view.
 
