@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from prs.samples import SampleTable
 from prs.variants import MatchReport, VariantTable
 
+if TYPE_CHECKING:
+    from prs.evaluation.result import Evaluation
+
 __all__ = [
     "CohortLike",
-    "EvaluationLike",
     "PosteriorLike",
     "ReportInputs",
     "ScoresLike",
@@ -60,25 +62,6 @@ class WeightsLike(Protocol):
     def weights(self) -> NDArray[np.floating[Any]]: ...  # noqa: D102
     @property
     def names(self) -> Sequence[str]: ...  # noqa: D102
-
-
-class EvaluationLike(Protocol):
-    """Tables by score and group (see ``prs.evaluation.evaluate.Evaluation``)."""
-
-    @property
-    def accuracy(self) -> pd.DataFrame: ...  # noqa: D102
-    @property
-    def calibration(self) -> pd.DataFrame: ...  # noqa: D102
-    @property
-    def calibration_curve(self) -> pd.DataFrame: ...  # noqa: D102
-    @property
-    def deciles(self) -> pd.DataFrame: ...  # noqa: D102
-    @property
-    def contrasts(self) -> pd.DataFrame: ...  # noqa: D102
-    @property
-    def portability(self) -> pd.DataFrame: ...  # noqa: D102
-    @property
-    def distribution(self) -> pd.DataFrame: ...  # noqa: D102
 
 
 #: Anything with the traces that `posterior_traces` looks for (``prs.weights.csx.CsxPosterior``).
@@ -182,12 +165,11 @@ class ReportInputs:
         The people the evaluation was made on: outcome, labels.
     evaluation : Evaluation
         What ``evaluate`` returned.
-    by : str
-        The label of `cohort` that the evaluation was split by.
+    by : str, optional
+        The label of `cohort` that the evaluation was split by; by default what the evaluation's
+        settings say, else ``ancestry``.
     main_score : str, optional
         The score that the first screen is about; by default the last in the evaluation.
-    reference : str, optional
-        Reference ancestry of the portability figures; by default the one with most people.
     settings : mapping
         The study's settings, shown as they are (nested mappings allowed).
     match_reports : sequence of MatchReport
@@ -215,10 +197,9 @@ class ReportInputs:
     title: str
     scores: ScoresLike
     cohort: CohortLike
-    evaluation: EvaluationLike
-    by: str = "ancestry"
+    evaluation: Evaluation
+    by: str | None = None
     main_score: str | None = None
-    reference: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     match_reports: Sequence[MatchReport] = ()
     read_losses: Mapping[str, Mapping[str, int]] = field(default_factory=dict)

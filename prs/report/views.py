@@ -114,19 +114,19 @@ def rows_of(frame: pd.DataFrame, **where: str) -> pd.DataFrame:
     return frame[keep]
 
 
-def estimate(frame: pd.DataFrame, measure: str, **where: str) -> Estimate:
-    """Return one measure of the one row that is meant; not computed where there is none."""
+def estimate(frame: pd.DataFrame, column: str, /, **where: str) -> Estimate:
+    """Return a column, with its interval, of the one row that is meant."""
     rows = rows_of(frame, **where)
-    if rows.empty or measure not in rows:
+    if rows.empty or column not in rows:
         return Estimate(np.nan, np.nan, np.nan, "not computed")
     row: dict[Any, Any] = rows.iloc[0].to_dict()
 
-    def number(column: str) -> float:
-        value = row.get(column)
+    def number(name: str) -> float:
+        value = row.get(name)
         return np.nan if value is None or value is pd.NA else float(value)
 
     return Estimate(
-        number(measure), number(f"{measure}_lower"), number(f"{measure}_upper"),
+        number(column), number(f"{column}_lower"), number(f"{column}_upper"),
         str(row.get("status", "ok")),
     )  # fmt: skip
 
