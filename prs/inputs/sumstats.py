@@ -313,6 +313,8 @@ class _Rows:
         names = self.text.get("id", empty)
         if "chrom" in self.text and "pos" in self.numbers:
             chrom = chromosome_codes(self.text["chrom"])
+            if self.plan.dialect == "gwas-ssf":  # there 25 is MT, not PLINK's XY
+                chrom[chrom == 25] = 26
             value = np.nan_to_num(self.numbers["pos"], nan=0.0)
             bad = np.flatnonzero((value < 0) | (value >= 2**29) | (value != np.floor(value)))
             if len(bad):

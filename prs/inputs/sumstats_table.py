@@ -20,8 +20,8 @@ __all__ = ["MISSING", "TextTable", "open_table"]
 
 #: Cells that mean "no value"; anything else that is not a number is an error.
 MISSING = (
-    "", "NA", "NaN", "nan", "NAN", "na", ".", "-", "N/A", "n/a", "#N/A", "NULL", "null", "None",
-    "-nan", "-NaN",
+    "", "NA", "NaN", "nan", "NAN", "na", ".", "-", "N/A", "n/a", "#N/A", "#NA", "NULL", "null",
+    "None", "-nan", "-NaN",
 )  # fmt: skip
 _CHUNK = 1 << 24
 

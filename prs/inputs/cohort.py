@@ -1,0 +1,484 @@
+"""The cohort: outcome, covariates, ancestry labels and split of the people to be scored."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from prs.errors import (
+    AncestryDataError,
+    ColumnError,
+    InvalidValueError,
+    OverlappingSamplesError,
+    SettingsError,
+)
+from prs.inputs.sumstats_table import MISSING, TextTable, open_table
+from prs.samples import SampleTable
+
+__all__ = ["Cohort", "read_cohort"]
+
+logger = logging.getLogger(__name__)
+
+OutcomeKind = Literal["auto", "binary", "quantitative"]
+TUNING, TEST = "tuning", "test"
+_ID_NAMES = ("iid", "sample_id", "sample", "eid", "id")
+_N_SHOWN = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """N people with all that the analysis asks for; nothing is missing.
+
+    Attributes
+    ----------
+    samples : SampleTable
+        The people.
+    outcome : ndarray of float64, shape (N,)
+        The outcome; 1 case, 0 control where binary.
+    outcome_name : str
+        Its column.
+    outcome_kind : str
+        "binary" or "quantitative".
+    covariates : ndarray of float64, shape (N, C)
+        Covariates, in the order asked for.
+    covariate_names : tuple of str
+        Their columns.
+    labels : dict of str to ndarray of object (str), shape (N,)
+        Column name to label of each person, such as "ancestry".
+    split : ndarray of object (str), shape (N,), or None
+        "tuning" or "test".
+    n_dropped : dict of str to int
+        People of the file who are left out, by reason.
+    path : str
+        The file.
+    notes : tuple of str
+        How the outcome and text covariates were coded.
+    """
+
+    samples: SampleTable
+    outcome: NDArray[np.float64]
+    outcome_name: str
+    outcome_kind: str
+    covariates: NDArray[np.float64]
+    covariate_names: tuple[str, ...]
+    labels: Mapping[str, NDArray[np.object_]]
+    split: NDArray[np.object_] | None
+    n_dropped: Mapping[str, int]
+    path: str
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def n(self) -> int:
+        """People."""
+        return len(self.samples)
+
+    @property
+    def ids(self) -> NDArray[np.object_]:
+        """Individual ids; shape (N,)."""
+        return self.samples.iid
+
+    def take(self, index: ArrayLike) -> Cohort:
+        """Return the people at `index` (integers or a mask), in that order."""
+        index = np.asarray(index)
+        return replace(
+            self,
+            samples=self.samples.take(index),
+            outcome=self.outcome[index],
+            covariates=self.covariates[index],
+            labels={name: values[index] for name, values in self.labels.items()},
+            split=None if self.split is None else self.split[index],
+        )
+
+    def tuning(self) -> Cohort:
+        """Return the people on whom models are tuned.
+
+        Raises
+        ------
+        SettingsError
+            If the cohort has no split, or nobody for tuning.
+        """
+        return self._part(TUNING)
+
+    def test(self) -> Cohort:
+        """Return the people on whom models are judged.
+
+        Raises
+        ------
+        SettingsError
+            If the cohort has no split, or nobody for testing.
+        """
+        return self._part(TEST)
+
+    def _part(self, name: str) -> Cohort:
+        if self.split is None:
+            raise SettingsError(
+                f"{self.path}: the cohort is not split into tuning and test",
+                remedy=f"name a column that says {TUNING!r} or {TEST!r} for each person (split=)",
+            )
+        part = self.take(self.split == name)
+        if part.n == 0:
+            raise SettingsError(f"{self.path}: nobody is marked {name!r} in the split column")
+        return part
+
+    def counts_by(self, label: str) -> pd.DataFrame:
+        """Return people (n) and, for a binary outcome, cases and controls by group.
+
+        Parameters
+        ----------
+        label : str
+            One of `labels`.
+
+        Returns
+        -------
+        DataFrame
+            Columns: the label, n, cases, controls (missing for a quantitative outcome).
+        """
+        groups = pd.Series(self._label(label))
+        table = pd.DataFrame({label: groups, "n": 1, "cases": self.outcome == 1})
+        counts = table.groupby(label, sort=True).sum().reset_index()
+        if self.outcome_kind == "binary":
+            return counts.assign(controls=counts["n"] - counts["cases"])
+        return counts.assign(cases=pd.NA, controls=pd.NA)
+
+    def require_variation(self, label: str) -> None:
+        """Raise if a group has no cases, no controls, or one value of the outcome only.
+
+        Parameters
+        ----------
+        label : str
+            One of `labels`.
+
+        Raises
+        ------
+        AncestryDataError
+            Naming the groups.
+        """
+        values = self._label(label)
+        bad = [
+            f"{label} {group}: {int((values == group).sum()):,} people, "
+            + (
+                f"all {'cases' if self.outcome[values == group][0] else 'controls'}"
+                if self.outcome_kind == "binary"
+                else "all with the same value"
+            )
+            for group in dict.fromkeys(values)
+            if np.ptp(self.outcome[values == group]) == 0
+        ]
+        if bad:
+            raise AncestryDataError(
+                f"{len(bad):,} groups do not allow an analysis of {self.outcome_name!r}",
+                path=self.path,
+                rows=bad,
+                remedy="leave these people out, or merge the group with another",
+            )
+
+    def _label(self, label: str) -> NDArray[np.object_]:
+        if label not in self.labels:
+            raise SettingsError(
+                f"the cohort was read without a label {label!r}",
+                remedy=f"labels read: {', '.join(self.labels) or 'none'}",
+            )
+        return self.labels[label]
+
+
+def read_cohort(
+    path: str | Path,
+    *,
+    outcome: str,
+    covariates: Sequence[str] = (),
+    labels: Sequence[str] = ("ancestry",),
+    split: str | None = None,
+    kind: OutcomeKind = "auto",
+) -> Cohort:
+    """Read a table of people: IID (FID optional), outcome, covariates, labels, split.
+
+    Tab-, comma- or space-separated with a header, plain or gzip. People who lack the outcome,
+    a covariate, a label or the split are left out and counted. A binary outcome is coded 0/1,
+    or as in PLINK: 1 control, 2 case, 0 or -9 missing; which one is said in `notes`. A
+    covariate of two words (M/F) is coded 0/1 in alphabetical order.
+
+    Parameters
+    ----------
+    path : str or Path
+        The table.
+    outcome : str
+        Outcome column.
+    covariates, labels : sequence of str
+        Columns; none is fine.
+    split : str, optional
+        Column that says "tuning" or "test" for each person.
+    kind : {"auto", "binary", "quantitative"}
+        What the outcome is; "auto": binary if it has the two values 0/1 or 1/2.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is missing, empty, damaged or ragged.
+    ColumnError
+        If a column is missing, or a covariate is text of more than two kinds.
+    InvalidValueError
+        If cells are not what they should be, or a person is listed twice.
+    OverlappingSamplesError
+        If a person is both in tuning and in test.
+    AncestryDataError
+        If the outcome is missing for all, or is the same for all.
+    """
+    if kind not in ("auto", "binary", "quantitative"):
+        raise SettingsError(f"kind={kind!r} is not one of 'auto', 'binary', 'quantitative'")
+    table = open_table(path, "cohort table")
+    names = _column_names(table)
+    iid = next((names[n] for n in _ID_NAMES if n in names), None)
+    if iid is None:
+        raise ColumnError(
+            "no column of individual ids",
+            path=table.path,
+            line=1,
+            rows=[" ".join(table.header)[:200]],
+            remedy="name it IID",
+        )
+    column = {n: _find(n, names, table) for n in (outcome, *covariates, *labels)}
+    if split is not None:
+        column[split] = _find(split, names, table)
+    fid = names.get("fid")
+    wanted = [iid, *column.values(), *([fid] if fid else [])]
+    cells = {name: _strip(values) for name, values in table.read(wanted, ()).items()}
+    samples = SampleTable.from_ids(cells[iid], None if fid is None else cells[fid])
+    empty = np.flatnonzero(samples.iid == "")
+    if len(empty):
+        table.refuse(empty, f"{len(empty):,} people have no id", iid, ["no id"] * 5)
+    parts = None if split is None else _read_split(table, column[split], cells[column[split]])
+    _check_unique(table, samples, parts)
+
+    notes: list[str] = []
+    y, outcome_kind = _read_outcome(table, column[outcome], cells[column[outcome]], kind, notes)
+    x = np.empty((len(samples), len(covariates)))
+    for j, name in enumerate(covariates):
+        x[:, j] = _read_covariate(table, column[name], cells[column[name]], notes)
+    groups = {name: cells[column[name]] for name in labels}
+
+    keep = np.ones(len(samples), dtype=bool)
+    dropped: dict[str, int] = {}
+    lacking = {f"missing {outcome}": np.isnan(y)}
+    lacking |= {f"missing {name}": np.isnan(x[:, j]) for j, name in enumerate(covariates)}
+    lacking |= {f"missing {name}": values == "" for name, values in groups.items()}
+    if parts is not None:
+        lacking[f"missing {split}"] = parts == ""
+    for reason, bad in lacking.items():
+        if (bad & keep).any():
+            dropped[reason] = int((bad & keep).sum())
+            keep &= ~bad
+    if not keep.any():
+        raise AncestryDataError(
+            f"none of the {len(samples):,} people has all that is asked for",
+            path=table.path,
+            rows=[f"{reason}: {n:,}" for reason, n in dropped.items()],
+            remedy="ask for fewer covariates, or fill the columns",
+        )
+    _check_not_constant(table, column[outcome], y[keep])
+    cohort = Cohort(
+        samples,
+        y,
+        outcome,
+        outcome_kind,
+        x,
+        tuple(covariates),
+        groups,
+        parts,
+        dropped,
+        str(table.path),
+        tuple(notes),
+    ).take(keep)
+    logger.info(
+        "%s: %s of %s people; left out: %s; %s",
+        cohort.path,
+        f"{cohort.n:,}",
+        f"{len(samples):,}",
+        ", ".join(f"{reason} {n:,}" for reason, n in dropped.items()) or "nobody",
+        "; ".join(notes),
+    )
+    return cohort
+
+
+def _column_names(table: TextTable) -> dict[str, str]:
+    """Return lower-case name to name as written."""
+    names: dict[str, str] = {}
+    for name in table.header:
+        key = name.lower().lstrip("#")
+        if name in names.values():
+            raise ColumnError("the column occurs more than once", path=table.path, column=name)
+        names.setdefault(key, name)
+    return names
+
+
+def _find(name: str, names: Mapping[str, str], table: TextTable) -> str:
+    if name in table.header:
+        return name
+    if name.lower() in names:
+        return names[name.lower()]
+    raise ColumnError(
+        "there is no such column",
+        path=table.path,
+        column=name,
+        remedy=f"the columns are: {', '.join(table.header)}",
+    )
+
+
+def _strip(values: NDArray[np.object_]) -> NDArray[np.object_]:
+    codes, unique = pd.factorize(values)
+    clean = np.array([v.strip() for v in unique], dtype=object)
+    return clean[codes] if len(clean) else values
+
+
+def _numbers(cells: NDArray[np.object_]) -> NDArray[np.float64]:
+    """Return cells as numbers; NaN for what is not a finite number."""
+    values = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce").to_numpy(dtype=float)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _is_text(cells: NDArray[np.object_], values: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.flatnonzero(np.isnan(values) & ~np.isin(cells, MISSING))
+
+
+def _read_outcome(
+    table: TextTable,
+    name: str,
+    cells: NDArray[np.object_],
+    kind: OutcomeKind,
+    notes: list[str],
+) -> tuple[NDArray[np.float64], str]:
+    """Return the outcome (NaN where missing) and its kind."""
+    y = _numbers(cells)
+    text = _is_text(cells, y)
+    if len(text):
+        table.refuse(
+            text,
+            f"{len(text):,} cells of the outcome are not numbers",
+            name,
+            [repr(cells[i]) for i in text[:5]],
+            remedy="code cases 1 and controls 0, and write NA where it is missing",
+        )
+    present = set(np.unique(y[~np.isnan(y)]))
+    if not present - {-9.0}:
+        raise AncestryDataError(
+            "the outcome is missing for everybody", path=table.path, column=name
+        )
+    counted = present - {-9.0}
+    if kind != "quantitative":
+        if counted <= {0.0, 1.0} and len(counted) == 2:
+            notes.append(f"{name}: binary, 1 case, 0 control")
+            return np.where(y == -9, np.nan, y), "binary"
+        plink = counted <= {0.0, 1.0, 2.0} and {1.0, 2.0} <= counted
+        if plink and (0.0 not in counted or -9.0 in present or kind == "binary"):
+            notes.append(f"{name}: binary, PLINK's code: 2 case, 1 control, 0 and -9 missing")
+            return np.where(np.isin(y, (1.0, 2.0)), y - 1, np.nan), "binary"
+        if plink:
+            raise InvalidValueError(
+                "the outcome has the values 0, 1 and 2: a case-control code with 0 missing, or "
+                "a quantity?",
+                path=table.path,
+                column=name,
+                remedy="say which: kind='binary' or kind='quantitative'",
+            )
+        if len(counted) == 1:
+            _check_not_constant(table, name, np.array(list(counted)))
+        if kind == "binary":
+            shown = ", ".join(f"{v:g}" for v in sorted(counted)[:_N_SHOWN])
+            raise InvalidValueError(
+                f"the outcome has {len(counted):,} values ({shown}), where a binary one has 0/1 "
+                "or 1/2",
+                path=table.path,
+                column=name,
+                remedy="code cases 1 and controls 0",
+            )
+    if -9.0 in present and min(counted) >= 0:
+        y = np.where(y == -9, np.nan, y)
+        notes.append(f"{name}: -9 is missing, as in PLINK (no other value is negative)")
+    notes.append(f"{name}: quantitative")
+    return y, "quantitative"
+
+
+def _check_not_constant(table: TextTable, name: str, y: NDArray[np.float64]) -> None:
+    if np.ptp(y) == 0:
+        raise AncestryDataError(
+            f"the outcome is {y[0]:g} for everybody who is left ({len(y):,} people): there is "
+            "nothing to predict",
+            path=table.path,
+            column=name,
+            remedy="check the column and its coding (cases 1 and controls 0, or PLINK's 2 and 1)",
+        )
+
+
+def _read_covariate(
+    table: TextTable, name: str, cells: NDArray[np.object_], notes: list[str]
+) -> NDArray[np.float64]:
+    """Return a covariate; two-level text is coded 0/1."""
+    x = _numbers(cells)
+    text = _is_text(cells, x)
+    if len(text) == 0:
+        return x
+    levels = sorted({c for c in cells if c not in MISSING})
+    if len(text) == np.sum(~np.isin(cells, MISSING)) and len(levels) == 2:
+        notes.append(f"covariate {name}: {levels[0]} = 0, {levels[1]} = 1")
+        return np.where(cells == levels[1], 1.0, np.where(cells == levels[0], 0.0, np.nan))
+    table.refuse(
+        text,
+        f"{len(text):,} cells of a covariate are text ({len(levels):,} different values)",
+        name,
+        [repr(cells[i]) for i in text[:5]],
+        remedy="covariates are numbers, or text with two values; make a 0/1 column for each level",
+    )
+    return x
+
+
+def _read_split(table: TextTable, name: str, cells: NDArray[np.object_]) -> NDArray[np.object_]:
+    parts = np.array([c.lower() for c in cells], dtype=object)
+    bad = np.flatnonzero(~np.isin(parts, (TUNING, TEST, "")))
+    if len(bad):
+        values = ", ".join(sorted(set(cells[bad]))[:_N_SHOWN])
+        table.refuse(
+            bad,
+            f"{len(bad):,} people are neither {TUNING!r} nor {TEST!r} but: {values}",
+            name,
+            [f"{cells[i]!r}" for i in bad[:5]],
+            remedy=f"write {TUNING} or {TEST} for each person (NA to leave a person out)",
+        )
+    return parts
+
+
+def _check_unique(
+    table: TextTable, samples: SampleTable, parts: NDArray[np.object_] | None
+) -> None:
+    """Raise if a person is listed twice; worse if once in tuning and once in test."""
+    frame = pd.DataFrame({"fid": samples.fid, "iid": samples.iid})
+    again = np.flatnonzero(frame.duplicated(keep=False).to_numpy())
+    if len(again) == 0:
+        return
+    if parts is not None:
+        sides = frame.assign(part=parts).iloc[again]
+        sides = sides[sides["part"] != ""].groupby(["fid", "iid"])["part"].nunique()
+        both = sides[sides > 1]
+        if len(both):
+            raise OverlappingSamplesError(
+                f"{len(both):,} people are both in {TUNING} and in {TEST}",
+                path=table.path,
+                rows=[f"{fid} {iid}" for fid, iid in both.index[:5]],
+                n_rows=len(both),
+                remedy="list each person once",
+            )
+    table.refuse(
+        again,
+        f"{len(frame.iloc[again].drop_duplicates()):,} people are listed more than once",
+        "IID",
+        [f"{samples.fid[i]} {samples.iid[i]}" for i in again[:5]],
+        remedy="keep one row a person",
+    )
