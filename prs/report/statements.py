@@ -44,15 +44,15 @@ def convergence_sentences(
             worst = bad if len(bad) else judged
             worst = worst.sort_values("rhat", ascending=False, kind="stable").head(1)
             why = "".join(
-                f" R-hat of {row['parameter']} is {row['rhat']:.2f} with {row['ess']:.0f} effective "
-                "draws."
+                f" R-hat of {row['parameter']} is {row['rhat']:.2f} with {row['ess']:.0f} "
+                "effective draws."
                 for row in worst.to_dict("records")
                 if np.isfinite(row["rhat"]) and np.isfinite(row["ess"])
             )
             text, fine = (
                 (
-                    f"{run}: NOT CONVERGED.{why} Its weights depend on where the chains started and "
-                    "on the seed; run more iterations, or fix phi, before relying on them."
+                    f"{run}: NOT CONVERGED.{why} Its weights depend on where the chains started "
+                    "and on the seed; run more iterations, or fix phi, before relying on them."
                 ),
                 False,
             )
@@ -98,7 +98,7 @@ def misuses(verdicts: Sequence[Verdict], outcome_kind: str) -> list[str]:
         )
     statements += [
         (
-            "Figures about groups are not figures about one person. The interval of an individual's "
+            "Figures about groups are not figures about one person. The interval of a person's "
             "score or percentile is much wider than those shown here."
         ),
         (
