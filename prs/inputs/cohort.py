@@ -6,7 +6,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -15,21 +14,26 @@ from numpy.typing import ArrayLike, NDArray
 from prs.errors import (
     AncestryDataError,
     ColumnError,
-    InvalidValueError,
     OverlappingSamplesError,
     SettingsError,
 )
-from prs.inputs.sumstats_table import MISSING, TextTable, open_table
+from prs.inputs.cohort_columns import (
+    TEST,
+    TUNING,
+    OutcomeKind,
+    check_not_constant,
+    code_covariate,
+    code_outcome,
+    code_split,
+)
+from prs.inputs.text_table import TextTable, open_table
 from prs.samples import SampleTable
 
 __all__ = ["Cohort", "read_cohort"]
 
 logger = logging.getLogger(__name__)
 
-OutcomeKind = Literal["auto", "binary", "quantitative"]
-TUNING, TEST = "tuning", "test"
 _ID_NAMES = ("iid", "sample_id", "sample", "eid", "id")
-_N_SHOWN = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +152,7 @@ class Cohort:
         counts = table.groupby(label, sort=True).sum().reset_index()
         if self.outcome_kind == "binary":
             return counts.assign(controls=counts["n"] - counts["cases"])
-        return counts.assign(cases=pd.NA, controls=pd.NA)
+        return counts[[label, "n"]].assign(cases=np.nan, controls=np.nan)
 
     def require_variation(self, label: str) -> None:
         """Raise if a group has no cases, no controls, or one value of the outcome only.
@@ -256,14 +260,14 @@ def read_cohort(
     empty = np.flatnonzero(samples.iid == "")
     if len(empty):
         table.refuse(empty, f"{len(empty):,} people have no id", iid, ["no id"] * 5)
-    parts = None if split is None else _read_split(table, column[split], cells[column[split]])
+    parts = None if split is None else code_split(table, column[split], cells[column[split]])
     _check_unique(table, samples, parts)
 
     notes: list[str] = []
-    y, outcome_kind = _read_outcome(table, column[outcome], cells[column[outcome]], kind, notes)
+    y, outcome_kind = code_outcome(table, column[outcome], cells[column[outcome]], kind, notes)
     x = np.empty((len(samples), len(covariates)))
     for j, name in enumerate(covariates):
-        x[:, j] = _read_covariate(table, column[name], cells[column[name]], notes)
+        x[:, j] = code_covariate(table, column[name], cells[column[name]], notes)
     groups = {name: cells[column[name]] for name in labels}
 
     keep = np.ones(len(samples), dtype=bool)
@@ -284,7 +288,7 @@ def read_cohort(
             rows=[f"{reason}: {n:,}" for reason, n in dropped.items()],
             remedy="ask for fewer covariates, or fill the columns",
         )
-    _check_not_constant(table, column[outcome], y[keep])
+    check_not_constant(table, column[outcome], y[keep])
     cohort = Cohort(
         samples,
         y,
@@ -339,122 +343,6 @@ def _strip(values: NDArray[np.object_]) -> NDArray[np.object_]:
     return clean[codes] if len(clean) else values
 
 
-def _numbers(cells: NDArray[np.object_]) -> NDArray[np.float64]:
-    """Return cells as numbers; NaN for what is not a finite number."""
-    values = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce").to_numpy(dtype=float)
-    return np.where(np.isfinite(values), values, np.nan)
-
-
-def _is_text(cells: NDArray[np.object_], values: NDArray[np.float64]) -> NDArray[np.int64]:
-    return np.flatnonzero(np.isnan(values) & ~np.isin(cells, MISSING))
-
-
-def _read_outcome(
-    table: TextTable,
-    name: str,
-    cells: NDArray[np.object_],
-    kind: OutcomeKind,
-    notes: list[str],
-) -> tuple[NDArray[np.float64], str]:
-    """Return the outcome (NaN where missing) and its kind."""
-    y = _numbers(cells)
-    text = _is_text(cells, y)
-    if len(text):
-        table.refuse(
-            text,
-            f"{len(text):,} cells of the outcome are not numbers",
-            name,
-            [repr(cells[i]) for i in text[:5]],
-            remedy="code cases 1 and controls 0, and write NA where it is missing",
-        )
-    present = set(np.unique(y[~np.isnan(y)]))
-    if not present - {-9.0}:
-        raise AncestryDataError(
-            "the outcome is missing for everybody", path=table.path, column=name
-        )
-    counted = present - {-9.0}
-    if kind != "quantitative":
-        if counted <= {0.0, 1.0} and len(counted) == 2:
-            notes.append(f"{name}: binary, 1 case, 0 control")
-            return np.where(y == -9, np.nan, y), "binary"
-        plink = counted <= {0.0, 1.0, 2.0} and {1.0, 2.0} <= counted
-        if plink and (0.0 not in counted or -9.0 in present or kind == "binary"):
-            notes.append(f"{name}: binary, PLINK's code: 2 case, 1 control, 0 and -9 missing")
-            return np.where(np.isin(y, (1.0, 2.0)), y - 1, np.nan), "binary"
-        if plink:
-            raise InvalidValueError(
-                "the outcome has the values 0, 1 and 2: a case-control code with 0 missing, or "
-                "a quantity?",
-                path=table.path,
-                column=name,
-                remedy="say which: kind='binary' or kind='quantitative'",
-            )
-        if len(counted) == 1:
-            _check_not_constant(table, name, np.array(list(counted)))
-        if kind == "binary":
-            shown = ", ".join(f"{v:g}" for v in sorted(counted)[:_N_SHOWN])
-            raise InvalidValueError(
-                f"the outcome has {len(counted):,} values ({shown}), where a binary one has 0/1 "
-                "or 1/2",
-                path=table.path,
-                column=name,
-                remedy="code cases 1 and controls 0",
-            )
-    if -9.0 in present and min(counted) >= 0:
-        y = np.where(y == -9, np.nan, y)
-        notes.append(f"{name}: -9 is missing, as in PLINK (no other value is negative)")
-    notes.append(f"{name}: quantitative")
-    return y, "quantitative"
-
-
-def _check_not_constant(table: TextTable, name: str, y: NDArray[np.float64]) -> None:
-    if np.ptp(y) == 0:
-        raise AncestryDataError(
-            f"the outcome is {y[0]:g} for everybody who is left ({len(y):,} people): there is "
-            "nothing to predict",
-            path=table.path,
-            column=name,
-            remedy="check the column and its coding (cases 1 and controls 0, or PLINK's 2 and 1)",
-        )
-
-
-def _read_covariate(
-    table: TextTable, name: str, cells: NDArray[np.object_], notes: list[str]
-) -> NDArray[np.float64]:
-    """Return a covariate; two-level text is coded 0/1."""
-    x = _numbers(cells)
-    text = _is_text(cells, x)
-    if len(text) == 0:
-        return x
-    levels = sorted({c for c in cells if c not in MISSING})
-    if len(text) == np.sum(~np.isin(cells, MISSING)) and len(levels) == 2:
-        notes.append(f"covariate {name}: {levels[0]} = 0, {levels[1]} = 1")
-        return np.where(cells == levels[1], 1.0, np.where(cells == levels[0], 0.0, np.nan))
-    table.refuse(
-        text,
-        f"{len(text):,} cells of a covariate are text ({len(levels):,} different values)",
-        name,
-        [repr(cells[i]) for i in text[:5]],
-        remedy="covariates are numbers, or text with two values; make a 0/1 column for each level",
-    )
-    return x
-
-
-def _read_split(table: TextTable, name: str, cells: NDArray[np.object_]) -> NDArray[np.object_]:
-    parts = np.array([c.lower() for c in cells], dtype=object)
-    bad = np.flatnonzero(~np.isin(parts, (TUNING, TEST, "")))
-    if len(bad):
-        values = ", ".join(sorted(set(cells[bad]))[:_N_SHOWN])
-        table.refuse(
-            bad,
-            f"{len(bad):,} people are neither {TUNING!r} nor {TEST!r} but: {values}",
-            name,
-            [f"{cells[i]!r}" for i in bad[:5]],
-            remedy=f"write {TUNING} or {TEST} for each person (NA to leave a person out)",
-        )
-    return parts
-
-
 def _check_unique(
     table: TextTable, samples: SampleTable, parts: NDArray[np.object_] | None
 ) -> None:
@@ -464,8 +352,8 @@ def _check_unique(
     if len(again) == 0:
         return
     if parts is not None:
-        sides = frame.assign(part=parts).iloc[again]
-        sides = sides[sides["part"] != ""].groupby(["fid", "iid"])["part"].nunique()
+        placed = frame.assign(part=parts).iloc[again]
+        sides = placed[placed["part"] != ""].groupby(["fid", "iid"])["part"].nunique()
         both = sides[sides > 1]
         if len(both):
             raise OverlappingSamplesError(

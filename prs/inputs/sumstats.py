@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from prs.errors import ColumnError, InvalidValueError, SettingsError
 from prs.inputs.sumstats_dialects import NUMERIC_ROLES, ColumnPlan, plan_columns
 from prs.inputs.sumstats_effects import Effects, check_columns
-from prs.inputs.sumstats_table import TextTable, open_table
+from prs.inputs.text_table import TextTable, open_table
 from prs.provenance import digest_file
 from prs.variants import VariantTable, chromosome_codes
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from prs.errors import ColumnError, SettingsError
 from prs.inputs.sumstats_dialects import ColumnPlan
-from prs.inputs.sumstats_table import TextTable
+from prs.inputs.text_table import TextTable
 
 __all__ = ["Effects", "check_columns", "log_p_from_z", "z_from_log_p"]
 

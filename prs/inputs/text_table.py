@@ -1,4 +1,4 @@
-"""The text of a summary-statistics file as typed columns; any fault names its line."""
+"""A delimited text file as typed columns; any fault names its line."""
 
 from __future__ import annotations
 
