@@ -179,7 +179,7 @@ def binary_accuracy(
     covariates: Floats,
     *,
     predicted_covariates: Floats | None,
-    predicted_full: Floats,
+    predicted_full: Floats | None,
     sd: float,
     prevalence: float | None,
     confidence: float = 0.95,
@@ -193,8 +193,8 @@ def binary_accuracy(
     covariates : ndarray of float64, shape (N, C)
         Adjusted for in every R2 and the odds ratio (pooled: with group indicators).
     predicted_covariates, predicted_full : ndarray of float64, shape (N,)
-        Risks from models without and with the score, fitted on other people; the former is
-        None where there are no covariates.
+        Risks from models without and with the score, fitted on other people; None where there
+        are no covariates, or no model.
     sd : float
         One "SD" of the score.
     prevalence : float or None
@@ -220,19 +220,22 @@ def binary_accuracy(
         )
 
     share = float(outcome.mean())
-    ranked = [score, predicted_full]
-    if predicted_covariates is not None:
-        ranked.append(predicted_covariates)
+    ranked = [score]
+    if predicted_full is not None:
+        ranked.append(predicted_full)
+        if predicted_covariates is not None:
+            ranked.append(predicted_covariates)
     roc = delong(np.column_stack(ranked), outcome)
     log_odds = normal_interval(full.coef[-1], full.se[-1], confidence)
     cells: dict[str, Any] = {
         "sample_prevalence": share,
         **roc.interval(0, confidence).named("auc"),
-        **roc.interval(1, confidence).named("auc_full"),
         **Estimate(*(float(np.exp(v)) for v in log_odds)).named("odds_ratio"),
         "odds_ratio_p": two_sided_p(full.coef[-1] / full.se[-1]),
     }
-    if predicted_covariates is not None:
+    if len(ranked) > 1:
+        cells |= roc.interval(1, confidence).named("auc_full")
+    if len(ranked) > 2:
         gain, gain_p = roc.difference(1, 2, confidence)
         cells |= roc.interval(2, confidence).named("auc_covariates") | gain.named("auc_gain")
         cells["auc_gain_p"] = gain_p

@@ -3,3 +3,396 @@
 The driver: who is judged, what is fitted on whom, and which table gets which figure; the
 statistics are in the modules beside it. Tables and their exact columns: `prs.evaluation.tables`.
 """
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from prs.errors import SettingsError
+from prs.evaluation.cells import Setup, calibration_tables, decile_tables, describe, judge
+from prs.evaluation.floors import Floors
+from prs.evaluation.people import EVERYBODY, CohortLike, Data, ScoresLike, gather
+from prs.evaluation.portability import MEASURES, Judged, comparison_rows, portability_rows
+from prs.evaluation.result import Evaluation, write_tables
+from prs.evaluation.risk_models import (
+    NONE,
+    RiskPredictions,
+    assign_folds,
+    choose_recalibration,
+    cross_fit_risks,
+    predict_risks,
+)
+from prs.evaluation.tables import COLUMNS, make_frame
+
+__all__ = ["Evaluation", "evaluate", "write_tables"]
+
+logger = logging.getLogger(__name__)
+
+# Below this many events of either kind a group is named in the notes (see `Floors`).
+FEW_EVENTS = 100
+
+
+def evaluate(
+    scores: ScoresLike,
+    cohort: CohortLike,
+    *,
+    by: str | None = "ancestry",
+    prevalence: float | Mapping[str, float] | None = None,
+    score: Sequence[str] | str | None = None,
+    reference_group: str | None = None,
+    compare_to: str | None = None,
+    n_bins: int = 10,
+    cutpoints: str = "group",
+    case_control: bool = False,
+    sd_of: str = "controls",
+    train_on: str | None = None,
+    recalibrate: str = "auto",
+    min_events: int = 20,
+    min_stratum_events: int = 5,
+    min_people: int = 50,
+    confidence: float = 0.95,
+    n_bootstrap: int = 2000,
+    n_folds: int = 5,
+    seed: int = 0,
+) -> Evaluation:
+    """Judge scores: accuracy, calibration and risk by decile, per group and pooled.
+
+    Where the cohort has a split, risk models (and the SD that a score is expressed in) come
+    from its tuning people and everything is judged on its test people. Without a split all
+    people are judged, and risk models are cross-fitted. R2s of a binary outcome, the odds ratio
+    and the slope describe an association among the people judged: those regressions are fitted
+    there.
+
+    Parameters
+    ----------
+    scores : Scores
+        N people x S columns. If it has `tuned_on` (ids), none of them may be judged.
+    cohort : Cohort
+        Outcome, covariates, labels and, perhaps, a split. Matched to scores by id.
+    by : str or None
+        The label whose values are the groups; None: everybody pooled only.
+    prevalence : float or mapping of str to float, optional
+        Of the disease in the population: one for all groups, or one each (key "all" for the
+        pooled rows). Never guessed: without it there is no R2 on the liability scale.
+    score : str or sequence of str, optional
+        Columns to judge (default: all).
+    reference_group : str, optional
+        Denominator of portability (default: the group with most people judged).
+    compare_to : str, optional
+        The score that others are compared with (default: the first).
+    n_bins : int
+        Strata of the score ("deciles") and bins of predicted risk; at least 3.
+    cutpoints : str
+        Whose quantiles cut the score: "group" (its own people), "controls" (its own controls),
+        "all" (everybody judged), or the name of a group.
+    case_control : bool
+        The sample was taken by case status. Risks by decile, and quantiles, are then weighted
+        by K/P (cases) and (1 - K)/(1 - P) (controls), which needs `prevalence` K.
+    sd_of : {"controls", "everyone", "reference"}
+        Whose SD an effect "per SD" is: the group's own controls (binary outcome only), the
+        group's own people, or controls (people) of the reference group.
+    train_on : str, optional
+        Fit the "uncorrected" risk model on one group alone, as when a model made in one
+        ancestry is used in others (default: on all).
+    recalibrate : {"auto", "intercept", "none"}
+        How far groups are recalibrated: see `risk_models.choose_recalibration`.
+    min_events, min_stratum_events, min_people : int
+        Floors: see `Floors`.
+    confidence : float
+        Level of all intervals.
+    n_bootstrap : int
+        Bootstrap samples.
+    n_folds : int
+        For cross-fitting, where there is no split.
+    seed : int
+        Of bootstrap and folds.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    SettingsError
+        An argument that makes no sense, or names something that is not there.
+    SampleMismatchError, InvalidValueError, OverlappingSamplesError, AncestryDataError
+        See `people.gather`.
+    """
+    settings: dict[str, Any] = {
+        "by": by,
+        "n_bins": n_bins,
+        "cutpoints": cutpoints,
+        "case_control": case_control,
+        "sd_of": sd_of,
+        "train_on": train_on,
+        "recalibrate": recalibrate,
+        "min_events": min_events,
+        "min_stratum_events": min_stratum_events,
+        "min_people": min_people,
+        "confidence": confidence,
+        "n_bootstrap": n_bootstrap,
+        "n_folds": n_folds,
+        "seed": seed,
+    }
+    _check_numbers(settings)
+    data = gather(scores, cohort, by=by, score=score)
+    groups, labels = data.groups, {EVERYBODY, *data.groups}
+    reference = reference_group or (groups[0] if groups else EVERYBODY)
+    for name, group in (("reference_group", reference), ("train_on", train_on or EVERYBODY)):
+        if group not in labels or (group != EVERYBODY and not data.members(group).any()):
+            raise SettingsError(
+                f"{name} is {group!r}, a group with nobody to judge",
+                remedy=f"groups: {', '.join(groups) or 'none'}",
+            )
+    if cutpoints not in {"group", "controls", *labels}:
+        raise SettingsError(
+            f"cutpoints is {cutpoints!r}",
+            remedy=f"use 'group', 'controls', 'all' or one of {', '.join(groups)}",
+        )
+    baseline = compare_to or data.names[0]
+    if baseline not in data.names:
+        raise SettingsError(
+            f"compare_to is {baseline!r}", remedy=f"scores: {', '.join(data.names)}"
+        )
+    if data.kind == "quantitative":
+        # Nobody is a control of a quantitative outcome.
+        sd_of = settings["sd_of"] = "everyone" if sd_of == "controls" else sd_of
+        if case_control or cutpoints == "controls":
+            raise SettingsError("there are no cases and controls of a quantitative outcome")
+    setup = Setup(
+        data=data,
+        floors=Floors(min_events, min_stratum_events, min_people),
+        prevalence=_prevalence(prevalence, data),
+        reference_group=reference,
+        n_bins=n_bins,
+        cutpoints=cutpoints,
+        case_control=case_control,
+        sd_of=sd_of,
+        confidence=confidence,
+        n_bootstrap=n_bootstrap,
+        seed=seed,
+    )
+    settings |= {
+        "outcome": cohort.outcome_name,
+        "outcome_kind": data.kind,
+        "covariates": list(cohort.covariate_names),
+        "scores": list(data.names),
+        "groups": list(groups),
+        "reference_group": reference,
+        "compare_to": baseline,
+        "prevalence": dict(setup.prevalence),
+        "split": data.has_split,
+    }
+    methods = _recalibration_methods(data, recalibrate, n_folds)
+    predictions = _predict(data, methods, train_on, n_folds, seed)
+    tables, judged = _tables(setup, predictions, methods, _fitted_on(data, train_on, n_folds))
+    by_group = {group: judged[group] for group in groups}
+    measures = MEASURES[data.kind]
+    if by_group:
+        tables["portability"] = portability_rows(
+            by_group, data.names, reference, measures, confidence
+        )
+    tables["comparisons"] = comparison_rows(judged, data.names, baseline, measures, confidence)
+    notes = _notes(setup, predictions, prevalence)
+    for note in notes:
+        logger.info(note)
+    return Evaluation(
+        **{name: make_frame(data.kind, name, tables.get(name, [])) for name in COLUMNS[data.kind]},
+        groups=groups,
+        reference_group=reference,
+        outcome=cohort.outcome_name,
+        outcome_kind=data.kind,
+        scores=data.names,
+        settings=settings,
+        notes=notes,
+    )
+
+
+def _check_numbers(settings: Mapping[str, Any]) -> None:
+    for name, least in (("n_bins", 3), ("n_bootstrap", 100), ("n_folds", 2), ("seed", 0)):
+        if settings[name] < least:
+            raise SettingsError(f"{name} is {settings[name]}; it must be at least {least}")
+    if not 0.5 <= settings["confidence"] < 1.0:
+        raise SettingsError(
+            f"confidence is {settings['confidence']}", remedy="give a share such as 0.95"
+        )
+    if settings["sd_of"] not in {"controls", "everyone", "reference"}:
+        raise SettingsError(
+            f"sd_of is {settings['sd_of']!r}", remedy="use 'controls', 'everyone' or 'reference'"
+        )
+
+
+def _prevalence(prevalence: float | Mapping[str, float] | None, data: Data) -> dict[str, float]:
+    """Return the population prevalence by group, for the groups that it was given for."""
+    if prevalence is None or data.kind == "quantitative":
+        return {}
+    if isinstance(prevalence, Mapping):
+        unknown = [group for group in prevalence if group not in data.counts]
+        if unknown:
+            raise SettingsError(
+                f"prevalence is given for {', '.join(map(repr, unknown))}, which is no group here",
+                remedy=f"groups: {', '.join(data.groups)}, {EVERYBODY}",
+            )
+        given = {group: float(k) for group, k in prevalence.items()}
+    else:
+        given = dict.fromkeys([*data.groups, EVERYBODY], float(prevalence))
+    for group, k in given.items():
+        if not 0.0 < k < 1.0:
+            raise SettingsError(
+                f"the prevalence of {group} is {k:g}",
+                remedy="give a share between 0 and 1 (2 per cent is 0.02)",
+            )
+    return given
+
+
+def _recalibration_methods(data: Data, recalibrate: str, n_folds: int) -> dict[str, str]:
+    """Choose each group's recalibration by the data that it has to be fitted on."""
+    methods = {}
+    kept = 1.0 if data.has_split else (n_folds - 1) / n_folds
+    for group in data.groups:
+        outcome = data.outcome[data.members(group) & data.tuning]
+        amount = float(len(outcome))
+        if data.kind == "binary":
+            amount = min(outcome.sum(), len(outcome) - outcome.sum())
+        methods[group] = choose_recalibration(kept * amount, recalibrate)
+    return methods
+
+
+def _predict(
+    data: Data, methods: Mapping[str, str], train_on: str | None, n_folds: int, seed: int
+) -> list[RiskPredictions]:
+    """Predict everybody's risk from each score, by models fitted on other people."""
+    binary = data.kind == "binary"
+    predictions = []
+    if not data.has_split:
+        _, strata = np.unique(data.group.astype(str), return_inverse=True)
+        if binary:
+            strata = 2 * strata + data.outcome.astype(np.int64)
+        folds = assign_folds(strata.astype(np.int64), n_folds, seed, (0,))
+    people = (data.covariates, data.group)
+    train_on = None if train_on == EVERYBODY else train_on
+    for s in range(len(data.names)):
+        column = data.scores[:, s]
+        if data.has_split:
+            made = predict_risks(
+                data.outcome,
+                column,
+                *people,
+                data.tuning,
+                binary=binary,
+                methods=methods,
+                train_on=train_on,
+            )
+        else:
+            made = cross_fit_risks(
+                data.outcome,
+                column,
+                *people,
+                folds,
+                binary=binary,
+                methods=methods,
+                train_on=train_on,
+            )
+        predictions.append(made)
+    return predictions
+
+
+def _fitted_on(data: Data, train_on: str | None, n_folds: int) -> str:
+    whose = "tuning people" if data.has_split else f"{n_folds}-fold cross-fitting"
+    return whose if train_on in {None, EVERYBODY} else f"{whose}, {train_on} only"
+
+
+def _tables(
+    setup: Setup,
+    predictions: Sequence[RiskPredictions],
+    methods: Mapping[str, str],
+    fitted_on: str,
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, Judged]]:
+    """Fill every table but the two that compare; return them and the accuracies."""
+    data = setup.data
+    names = "accuracy calibration calibration_curve calibration_bins deciles contrasts distribution"
+    tables: dict[str, list[dict[str, Any]]] = {t: [] for t in (*names.split(), "histogram")}
+    judged: dict[str, Judged] = {}
+    accuracy: dict[tuple[str, str], dict[str, Any]] = {}
+    recalibrated = any(method != NONE for method in methods.values())
+    for group in (*data.groups, EVERYBODY):
+        rows, judged[group] = judge(setup, group, predictions)
+        accuracy |= {(row["score"], group): row for row in rows}
+    for s, name in enumerate(data.names):
+        models = {"uncorrected": predictions[s].uncorrected}
+        if recalibrated:
+            models["recalibrated"] = predictions[s].recalibrated
+        for group in (*data.groups, EVERYBODY):
+            tables["accuracy"].append(accuracy[name, group])
+            done = method = methods.get(group, "by group" if group == EVERYBODY else NONE)
+            for model, predicted in models.items():
+                method = NONE if model == "uncorrected" else done
+                made = calibration_tables(setup, group, predicted)
+                tail = {"recalibration": method, "fitted_on": fitted_on}
+                for table, made_rows in made.items():
+                    label = {"score": name, "group": group, "model": model}
+                    extra = tail if table == "calibration" else {}
+                    tables[table] += [label | row | extra for row in made_rows]
+            for table, made_rows in (
+                decile_tables(setup, group, s) | describe(setup, group, s)
+            ).items():
+                tables[table] += [{"score": name, "group": group} | row for row in made_rows]
+    tables["people"] = [
+        {"group": group, **counts, "status": setup.status(group)}
+        for group, counts in data.counts.items()
+    ]
+    return tables, judged
+
+
+def _notes(
+    setup: Setup,
+    predictions: Sequence[RiskPredictions],
+    prevalence: float | Mapping[str, float] | None,
+) -> tuple[str, ...]:
+    """Say what a reader must know before citing a figure."""
+    data, notes = setup.data, []
+    counts = data.counts[EVERYBODY]
+    lost = {k: v for k, v in counts.items() if k.startswith("n_without") and v}
+    if lost:
+        words = ", ".join(f"{v:,} {k[2:].replace('_', ' ')}" for k, v in lost.items())
+        notes.append(f"Of {counts['n_cohort']:,} people in the cohort were left out: {words}.")
+    if not data.has_split:
+        notes.append(
+            "The cohort has no tuning/test split: risk models are cross-fitted. Scores that were "
+            "themselves tuned on these people look better than they are."
+        )
+    if data.groups:
+        notes.append(
+            "Rows of the group 'all' mix ancestries: a pooled AUC also credits a score with "
+            "telling groups of different risk apart; regressions there adjust for group."
+        )
+    if data.kind == "binary":
+        few = []
+        for group in data.groups:
+            n, events = setup.size(group)
+            least = min(events, n - events)
+            if setup.floors.min_events <= least < FEW_EVENTS:
+                few.append(f"{group} ({least:,})")
+        if few:
+            notes.append(
+                f"Fewer than {FEW_EVENTS} cases (or controls), the least usually asked of an "
+                f"external validation: {', '.join(few)}."
+            )
+        notes += setup.prevalence_notes()
+    elif prevalence is not None:
+        notes.append("A prevalence was given and not used: the outcome is quantitative.")
+    bad = [
+        name
+        for name, made in zip(data.names, predictions, strict=True)
+        if not np.isfinite(made.uncorrected).all()
+    ]
+    if bad:
+        notes.append(
+            f"No risk model could be fitted for {', '.join(bad)}: a covariate or the score "
+            "separates cases from controls where the model is fitted."
+        )
+    return tuple(notes)

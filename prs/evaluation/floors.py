@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from prs.errors import SettingsError
 
-__all__ = ["OK", "Floors", "insufficient"]
+__all__ = ["OK", "ZERO_CELL", "Floors", "insufficient"]
 
 OK = "ok"
+ZERO_CELL = "zero cell, no events"
 
 
 def insufficient(why: str) -> str:
@@ -28,9 +29,11 @@ class Floors:
         58:475; Collins et al. 2016, Stat Med 35:214), smooth calibration curves 200 (Van
         Calster et al. 2016, J Clin Epidemiol 74:167): the notes name the groups below 100.
     min_stratum_events : int
-        Cases in each arm of a contrast between strata; 5, below which log intervals such as
-        Katz's are poor (Fagerland et al. 2015, Stat Methods Med Res 24:224). For a quantitative
-        outcome: people in each arm.
+        Events to be expected in each arm of a contrast between strata if the arms did not
+        differ; 5 is the usual rule for comparing two shares (Cochran 1954, Biometrics 10:417).
+        It looks at both arms together: few events at the bottom of a good score are a finding,
+        not a lack of data. No events at all in an arm leave a ratio without a value, which is
+        stated. For a quantitative outcome: people in each arm.
     min_people : int
         People of a group, for a quantitative outcome.
     """
@@ -78,14 +81,19 @@ class Floors:
         arms : list of (str, int, int)
             Name, people and events of each arm.
         """
-        for name, n, events in arms:
-            count, word = (n, "people") if kind == "quantitative" else (events, "events")
-            if count == 0:
-                cell = "nobody" if kind == "quantitative" or n == 0 else "zero cell, no events"
-                return insufficient(f"{cell} in the {name}")
-            if count < self.min_stratum_events:
-                word = "event" if count == 1 and word == "events" else word
-                return insufficient(
-                    f"{count:,} {word} in the {name} (floor {self.min_stratum_events:,})"
-                )
+        floor = self.min_stratum_events
+        total, people = sum(events for _, _, events in arms), sum(n for _, n, _ in arms)
+        for name, n, _ in arms:
+            if n == 0:
+                return insufficient(f"nobody in the {name}")
+            if kind == "quantitative" and n < floor:
+                return insufficient(f"{n:,} people in the {name} (floor {floor:,})")
+        if kind == "quantitative":
+            return OK
+        if any(total * n / people < floor for _, n, _ in arms):
+            found = " and ".join(f"{events:,} in the {name}" for name, _, events in arms)
+            return insufficient(f"events: {found} (floor {floor:,} expected in each)")
+        for name, _, events in arms:
+            if events == 0:
+                return insufficient(f"{ZERO_CELL} in the {name}")
         return OK

@@ -72,7 +72,7 @@ class CohortLike(Protocol):
 
     @property
     def outcome_kind(self) -> str:
-        """ "binary" or "quantitative"."""
+        """What the outcome is: "binary" or "quantitative"."""
         ...
 
     @property
@@ -92,7 +92,7 @@ class CohortLike(Protocol):
 
     @property
     def split(self) -> NDArray[np.object_] | None:
-        """ "tuning" or "test" of each person, or None."""
+        """Role of each person, "tuning" or "test"; None if there is no split."""
         ...
 
 

@@ -67,6 +67,8 @@ def choose_recalibration(amount: float, recalibrate: str = "auto") -> str:
 class RiskPredictions:
     """Predicted risks (binary) or means (quantitative), each shape (N,).
 
+    NaN for everybody where a model has no fit (cases and controls are separated).
+
     Attributes
     ----------
     covariates : ndarray of float64
@@ -89,10 +91,12 @@ def _fit(design: Floats, outcome: Floats, binary: bool, offset: Floats | None) -
 
 
 def _linear_predictor(columns: Floats, outcome: Floats, train: Masks, binary: bool) -> Floats:
-    """Fit on the `train` people and return everybody's linear predictor."""
+    """Fit on the `train` people and return everybody's linear predictor (NaN: no fit)."""
     design, independent = design_matrix(columns[train])
     design = design[:, independent]
     fit = _fit(design, outcome[train], binary, None)
+    if not fit.converged:
+        return np.full(len(outcome), np.nan)
     everybody = np.column_stack([np.ones(len(outcome)), columns])[:, independent]
     return everybody @ fit.coef
 
@@ -162,7 +166,7 @@ def predict_risks(
     recalibrated = linear.copy()
     for name, method in methods.items():
         inside = group == name
-        if method != NONE and inside.any():
+        if method != NONE and inside.any() and np.isfinite(linear).all():
             recalibrated[inside] = _recalibrate(linear, outcome, train, inside, binary, method)
     if binary:
         return RiskPredictions(expit(null), expit(linear), expit(recalibrated))
