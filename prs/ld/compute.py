@@ -103,7 +103,8 @@ def compute_ld(
                 f"{outside:,} of {view.n_variants:,} variants lie between blocks and form "
                 "blocks of their own"
             )
-    logger.info("%s: %s", genotypes.path, "; ".join(notes))
+    for note in notes[len(usable.notes) :]:
+        logger.info("%s: %s", genotypes.path, note)
     return LDReference(
         view.variants,
         usable.eaf,

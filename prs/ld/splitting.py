@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,8 +16,6 @@ from prs.ld._parallel import map_in_order
 from prs.ld.correlation import correlate
 
 __all__ = ["SplitSettings", "find_block_starts", "optimal_cuts"]
-
-logger = logging.getLogger(__name__)
 
 #: Cost of a cut between two variants at one position: made only where sizes leave no other.
 _FORBIDDEN = 1e9
@@ -99,9 +96,7 @@ def find_block_starts(
         may_cut = np.append(True, pos[1:] != pos[:-1])
         rows = (row for tile in map_in_order(read_tile, tiles, n_threads) for row in tile)
         starts.append(begin + optimal_cuts(rows, may_cut, settings)[1:])
-    found = np.concatenate(starts)
-    logger.info("%s: %s LD blocks found", genotypes.path, f"{len(found) - 1:,}")
-    return found
+    return np.concatenate(starts)
 
 
 def _band(r2: NDArray[np.float32], width: int) -> NDArray[np.float32]:
