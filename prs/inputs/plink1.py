@@ -156,12 +156,14 @@ def _read_table(path: Path, columns: tuple[str, ...], types: dict[str, str]) -> 
         "engine": "c",
         "encoding_errors": "replace",
     }
+    if not _widths_fit(data, len(columns)):
+        raise _first_fault(path, data, columns, types, None)
     try:
         frame = pd.read_csv(io.BytesIO(data), dtype=types, **options)
     except (ValueError, pd.errors.ParserError) as error:
         raise _first_fault(path, data, columns, types, error) from error
     # a row that is one cell short is padded in silence; its last cell comes out missing
-    if _is_blank(frame[columns[-1]]).any() or not _widths_fit(data, len(columns)):
+    if _is_blank(frame[columns[-1]]).any():
         raise _first_fault(path, data, columns, types, None)
     return frame
 
@@ -172,7 +174,7 @@ def _is_blank(column: pd.Series) -> NDArray[np.bool_]:
 
 def _widths_fit(data: bytes, n_columns: int) -> bool:
     """Whether the first row has `n_columns` cells (pandas takes the width from `names`)."""
-    first = next(line for line in data.splitlines() if line.strip())
+    first = next(line for line in io.BytesIO(data) if line.strip())
     return len(first.split()) == n_columns
 
 

@@ -71,7 +71,7 @@ class TextTable:
             If the file cannot be parsed.
         """
         text, numbers = list(dict.fromkeys(text)), list(dict.fromkeys(numbers))
-        types: dict[str, Any] = dict.fromkeys(text, "category")
+        types: dict[str, Any] = dict.fromkeys(text, object)
         types |= dict.fromkeys(numbers, "float64")
         try:
             frame = self._parse([*types], types)
@@ -85,9 +85,11 @@ class TextTable:
         for name in types:
             column = frame[name]
             if name in text:
-                codes = column.cat.codes.to_numpy()
-                values = np.array([*(str(v) for v in column.cat.categories), ""], dtype=object)
-                out[name] = values[codes]  # code -1 (missing) takes the last, empty, value
+                values = column.to_numpy(dtype=object)
+                missing = column.isna().to_numpy()
+                if missing.any():
+                    values = np.where(missing, "", values).astype(object)
+                out[name] = values
             else:
                 out[name] = column.to_numpy(dtype=np.float64)
         return out
@@ -109,6 +111,7 @@ class TextTable:
             na_values=list(MISSING),
             keep_default_na=False,
             engine="c",
+            float_precision="round_trip",
             encoding_errors="replace",
             skipinitialspace=True,
         )
