@@ -179,7 +179,7 @@ def score(
     missing : {"mean", "skip"}
         A missing call counts 2f, where f is the frequency of the effect allele among the
         founders of these people (everybody where there are no founders); or nothing
-        (PLINK's ``no-mean-imputation``). A variant that no founder has a call for adds nothing.
+        (PLINK's ``no-mean-imputation``). Where no founder has a call, f is 1/2, as in PLINK.
     average : bool
         Whether to divide by 2M, where M is the number of variants of that `Weights` that were
         found (zero weights included, as PLINK counts); with ``missing="skip"`` by twice the

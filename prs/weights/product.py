@@ -184,7 +184,7 @@ def _code_values(
     missing, het, none = counts.T
     called = n_founders - missing
     effect = 2 * (called - het - none) + het
-    frequency = np.zeros(len(counts))
+    frequency = np.full(len(counts), 0.5)  # as in PLINK where nobody has a call
     np.divide(effect, 2.0 * called, out=frequency, where=called > 0)
     frequency[is_turned] = 1 - frequency[is_turned]
     values = np.zeros((len(counts), 4))
@@ -192,5 +192,5 @@ def _code_values(
     values[:, 2] = 1
     values[:, 3] = np.where(is_turned, 2, 0)
     if impute:
-        values[:, 1] = np.where(called > 0, 2 * frequency, 0)
+        values[:, 1] = 2 * frequency
     return values
