@@ -1,0 +1,232 @@
+"""PRS-CS and PRS-CSx: posterior effects under continuous shrinkage, with one population or more.
+
+The model is that of Ge et al. 2019 (Nat Commun 10:1776) and Ruan et al. 2022 (Nat Genet 54:573).
+On the standardised scale, for population k with GWAS size N_k, marginal effects b_k and LD R_k::
+
+    b_k | beta_k ~ N(R_k beta_k, sigma_k R_k / N_k)
+    beta_jk | psi_j, sigma_k ~ N(0, sigma_k psi_j / N_k)      psi_j shared by the populations
+    psi_j ~ Gamma(a, rate delta_j),  delta_j ~ Gamma(b, rate phi)
+    p(sigma_k) ~ 1 / sigma_k
+    phi fixed, or sqrt(phi) ~ half-Cauchy(0, 1)
+
+**target="posterior"** (the default) samples this model's posterior with its joint prior cut to
+psi_j <= psi_max for all j, and nothing else: each conditional of psi is truncated, the others are
+as they would be without the bound. Moves: single-site draws of beta with a running residual; sigma
+from its inverse gamma; psi_j exactly, with delta_j integrated out (`prs.kernels.gig`); phi given
+psi by a slice, delta integrated out; and a joint move of psi and phi along their common scale.
+Means are averages of conditional expectations (Rao-Blackwell) over every iteration after burn-in.
+R_k is made positive semidefinite and b_k is projected on its column space first.
+
+**target="reference"** is the chain of getian107/PRScsx as it is (`prs.weights.csx_parity`): psi
+is clipped at psi_max after its draw, so that there is no density that it samples.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+
+from prs.errors import SettingsError
+from prs.inputs.harmonise import HarmonisedSumStats
+from prs.inputs.sumstats import SumStats
+from prs.ld._parallel import count_threads
+from prs.ld.reference import LDReference
+from prs.variants import PalindromicRule
+from prs.weights.csx_chain import ChainSettings, run_chains
+from prs.weights.csx_model import build_model
+from prs.weights.csx_posterior import CsxPosterior, CsxSettings, summarise_chains
+
+__all__ = ["CsxPosterior", "fit_csx"]
+
+logger = logging.getLogger(__name__)
+
+ITERATIONS_PER_POPULATION = 1000
+#: Where learned phi (and all psi) begin, first chain to last: far apart, so that chains that
+#: agree have forgotten it.
+START_RANGE = (1e-1, 1e-4)
+
+
+def fit_csx(
+    sumstats_by_population: Mapping[str, SumStats | HarmonisedSumStats],
+    ld_by_population: Mapping[str, LDReference],
+    *,
+    phi: Literal["auto"] | float | Sequence[float] = "auto",
+    a: float = 1.0,
+    b: float = 0.5,
+    n_iter: int | None = None,
+    n_burnin: int | None = None,
+    thin: int = 5,
+    n_chains: int = 2,
+    seed: int = 0,
+    n_threads: int | None = None,
+    target: Literal["posterior", "reference"] = "posterior",
+    psi_max: float | None = 1.0,
+    phi_per_chromosome: bool = False,
+    keep_draws: bool = False,
+    palindromic: PalindromicRule = "frequency",
+) -> CsxPosterior:
+    """Fit PRS-CS (one population) or PRS-CSx (several) to GWAS summary statistics.
+
+    Parameters
+    ----------
+    sumstats_by_population : mapping of str to SumStats or HarmonisedSumStats
+        GWAS of each population; harmonised to its LD reference here if it is not yet.
+    ld_by_population : mapping of str to LDReference
+        LD of each population; the same keys. Populations may differ in variants and blocks.
+    phi : "auto", float or sequence of float
+        Global shrinkage: learned, fixed, or a grid, whose fits share the passes over the LD.
+    a, b : float
+        Shapes of the priors of psi and delta.
+    n_iter, n_burnin : int, optional
+        Iterations of each chain, and how many are discarded; default 1,000 a population, and
+        half of the iterations.
+    thin : int
+        Every how many iterations a draw is kept (``keep_draws``; and averaged, with
+        ``target="reference"``).
+    n_chains : int
+        Chains for each phi. They begin far apart and share the passes over the LD.
+    seed : int
+        The same seed gives the same bits for any number of threads.
+    n_threads : int, optional
+        Default: one per core.
+    target : {"posterior", "reference"}
+        See the module.
+    psi_max : float or None
+        Upper bound of psi; None for none. 1, the reference's, shrinks an isolated variant's
+        effect at least by half; a larger one suits a good panel and a sparse trait.
+    phi_per_chromosome : bool
+        Give each chromosome its own phi and sigma, as separate runs would.
+    keep_draws : bool
+        Keep thinned draws of the effects, in float32.
+    palindromic : {"frequency", "keep", "drop"}
+        Rule for A/T and C/G variants when statistics are matched to LD.
+
+    Returns
+    -------
+    CsxPosterior
+
+    Raises
+    ------
+    SettingsError
+        If a setting makes no sense.
+    OverlapError
+        If a population's statistics and LD have too few variants in common.
+    SamplerError
+        If a chain diverges; names the block and the population.
+
+    Notes
+    -----
+    Each marginal effect is z / sqrt(n) with the variant's own n; the likelihood's N_k is the
+    median n of the population.
+    """
+    values = _phi_values(phi)
+    n_populations = max(len(sumstats_by_population), 1)
+    if n_iter is None:
+        n_iter = ITERATIONS_PER_POPULATION * n_populations
+        if n_burnin is not None:
+            n_iter = max(n_iter, 2 * n_burnin)
+    if n_burnin is None:
+        n_burnin = n_iter // 2
+    _check(a, b, n_iter, n_burnin, thin, n_chains, psi_max, target)
+    model = build_model(
+        sumstats_by_population,
+        ld_by_population,
+        palindromic=palindromic,
+        by_chromosome=phi_per_chromosome,
+        clean=target == "posterior",
+        seed=seed,
+    )
+    starts = np.geomspace(*START_RANGE, n_chains) if n_chains > 1 else np.array([1e-2])
+    chain_phi = tuple(value for value in values for _ in range(n_chains))
+    settings = ChainSettings(
+        phi=chain_phi,
+        start=tuple(float(s) for _ in values for s in starts),
+        a=float(a),
+        b=float(b),
+        psi_max=psi_max,
+        n_iter=int(n_iter),
+        n_burnin=int(n_burnin),
+        thin=int(thin),
+        seed=int(seed),
+        n_threads=count_threads(n_threads),
+        keep_draws=keep_draws,
+    )
+    if target == "reference":
+        from prs.weights.csx_parity import run_reference_chains
+
+        result = run_reference_chains(model, settings)
+    else:
+        result = run_chains(model, settings)
+    posterior = summarise_chains(
+        model,
+        result,
+        CsxSettings(
+            target=target,
+            phi=tuple("auto" if value is None else value for value in values),
+            a=settings.a,
+            b=settings.b,
+            psi_max=psi_max,
+            n_iter=settings.n_iter,
+            n_burnin=settings.n_burnin,
+            thin=settings.thin,
+            n_chains=n_chains,
+            seed=settings.seed,
+            phi_per_chromosome=phi_per_chromosome,
+        ),
+    )
+    for warning in posterior.warnings:
+        logger.warning("%s", warning)
+    return posterior
+
+
+def _phi_values(
+    phi: Literal["auto"] | float | Sequence[float | str] | None,
+) -> tuple[float | None, ...]:
+    """Return the values of phi to fit, None for a learned one."""
+    given = [phi] if phi is None or isinstance(phi, (str, int, float, np.number)) else list(phi)
+    values: list[float | None] = []
+    for one in given:
+        if one is None or one == "auto":
+            values.append(None)
+            continue
+        try:
+            number = float(one)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not (math.isfinite(number) and number > 0):
+            raise SettingsError(
+                f"phi={one!r} is not 'auto' or a positive number",
+                remedy="give phi='auto', one number such as 1e-2, or a list of numbers",
+            )
+        values.append(number)
+    if not values or len(set(values)) < len(values):
+        raise SettingsError(f"the grid of phi is empty or repeats a value: {given}")
+    return tuple(values)
+
+
+def _check(
+    a: float,
+    b: float,
+    n_iter: int,
+    n_burnin: int,
+    thin: int,
+    n_chains: int,
+    psi_max: float | None,
+    target: str,
+) -> None:
+    if target not in ("posterior", "reference"):
+        raise SettingsError(f"target={target!r} is not one of 'posterior', 'reference'")
+    for name, value in (("a", a), ("b", b), ("psi_max", psi_max)):
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise SettingsError(f"{name}={value} must be a positive number")
+    if thin < 1 or n_chains < 1:
+        raise SettingsError(f"thin={thin} and n_chains={n_chains} must be at least 1")
+    if n_burnin < 0 or n_iter - n_burnin < thin:
+        raise SettingsError(
+            f"n_iter={n_iter} leaves no draw after a burn-in of {n_burnin} with thin={thin}",
+            remedy="raise n_iter, or lower n_burnin or thin",
+        )

@@ -1,0 +1,324 @@
+"""Chains that run side by side on one model: their state, one iteration, what they add up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prs.errors import SamplerError
+from prs.kernels.csx import (
+    draw_local_scales,
+    refresh_residuals,
+    sweep_effects,
+    update_phi,
+    update_scales,
+)
+from prs.kernels.rng import make_streams
+from prs.weights.csx_model import CsxModel
+
+__all__ = ["ChainResult", "ChainSettings", "run_chains"]
+
+_EFFECTS, _LOCAL, _GLOBAL = 1, 2, 3  # stages, in the keys of the streams
+REFRESH_EVERY = 200  # iterations between two exact recomputations of the residuals
+
+
+@dataclass(frozen=True)
+class ChainSettings:
+    """How the chains run.
+
+    Attributes
+    ----------
+    phi : tuple of float or None
+        For each chain, its fixed phi; None where phi is learned.
+    start : tuple of float
+        For each chain, where every psi begins, and phi where it is learned.
+    a, b : float
+        Shapes of the prior.
+    psi_max : float or None
+        Upper bound of psi; None for none.
+    n_iter, n_burnin, thin : int
+    seed : int
+    n_threads : int
+    keep_draws : bool
+    """
+
+    phi: tuple[float | None, ...]
+    start: tuple[float, ...]
+    a: float
+    b: float
+    psi_max: float | None
+    n_iter: int
+    n_burnin: int
+    thin: int
+    seed: int
+    n_threads: int
+    keep_draws: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class ChainResult:
+    """Sums and traces of C chains over I iterations.
+
+    Attributes
+    ----------
+    mean, square : ndarray of float64, shape (C, T)
+        Posterior mean of each effect and of its square.
+    psi : ndarray of float64, shape (C, P)
+        Posterior mean of psi.
+    phi : ndarray of float64, shape (C, I, G)
+    sigma : ndarray of float64, shape (C, I, G, K)
+    variance : ndarray of float64, shape (C, I, K)
+        beta'R beta, the variance that the effects explain.
+    predictions : ndarray of float64, shape (C, I, K, d)
+        Scores of pseudo-people.
+    floor_hits : ndarray of int64, shape (C, G, K)
+        How often the residual variance was floored.
+    draws : ndarray of float32, shape (C, D, T), or None
+    """
+
+    mean: NDArray[np.float64]
+    square: NDArray[np.float64]
+    psi: NDArray[np.float64]
+    phi: NDArray[np.float64]
+    sigma: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    predictions: NDArray[np.float64]
+    floor_hits: NDArray[np.int64]
+    draws: NDArray[np.float32] | None
+
+
+def share_out(cost: NDArray[np.float64], n_workers: int) -> list[NDArray[np.int64]]:
+    """Return items for each worker, the dearest first to whoever has least; none twice."""
+    loads = np.zeros(n_workers)
+    lists: list[list[int]] = [[] for _ in range(n_workers)]
+    for item in np.argsort(-cost, kind="stable"):
+        worker = int(np.argmin(loads))
+        lists[worker].append(int(item))
+        loads[worker] += cost[item]
+    return [np.array(sorted(items), dtype=np.int64) for items in lists if items]
+
+
+@contextmanager
+def _team(n_threads: int) -> Iterator[Callable[[Callable[..., None], list[tuple]], None]]:
+    """Yield a function that calls another with each of several argument tuples, in threads."""
+
+    def quiet(function: Callable[..., None], arguments: tuple) -> None:
+        with np.errstate(over="ignore"):  # interpreted kernels only: 64-bit words wrap around
+            function(*arguments)
+
+    if n_threads == 1:
+
+        def alone(function: Callable[..., None], jobs: list[tuple]) -> None:
+            for job in jobs:
+                quiet(function, job)
+
+        yield alone
+        return
+    with ThreadPoolExecutor(n_threads - 1, thread_name_prefix="prs-csx") as pool:
+
+        def together(function: Callable[..., None], jobs: list[tuple]) -> None:
+            futures = [pool.submit(quiet, function, job) for job in jobs[1:]]
+            if jobs:
+                quiet(function, jobs[0])
+            for future in futures:
+                future.result()
+
+        yield together
+
+
+class Chains:
+    """The moving state of C chains; `step` makes one iteration of all of them."""
+
+    def __init__(self, model: CsxModel, settings: ChainSettings) -> None:
+        self.model, self.settings = model, settings
+        n_chains = len(settings.start)
+        n_effects, n_variants = len(model.b), len(model.variants)
+        n_groups, n_populations = model.n_groups, len(model.populations)
+        start = np.array(settings.start)
+        self.lower = 0.0 if settings.psi_max is None else 1.0 / settings.psi_max
+        self.beta = np.zeros((n_chains, n_effects))
+        self.residual = np.repeat(model.b[None], n_chains, axis=0)
+        psi = start if settings.psi_max is None else np.minimum(start, settings.psi_max)
+        self.u = np.repeat(1.0 / psi[:, None], n_variants, axis=1)
+        self.chi = np.zeros((n_chains, n_variants))
+        fixed = [s if p is None else p for p, s in zip(settings.phi, settings.start, strict=True)]
+        self.phi = np.repeat(np.array(fixed)[:, None], n_groups, axis=1)
+        self.sigma = np.ones((n_chains, n_groups, n_populations))
+        self.floor_hits = np.zeros((n_chains, n_groups, n_populations), dtype=np.int64)
+        self.sums = np.zeros((n_chains, model.n_blocks, 3))
+        self.total = np.zeros((n_chains, n_effects))
+        self.total_square = np.zeros((n_chains, n_effects))
+        self.total_psi = np.zeros((n_chains, n_variants))
+        self.iteration = 0
+        n_chunks = len(model.chunk_group)
+
+        def streams(stage: int, n_items: int) -> NDArray[np.uint64]:
+            parts = [make_streams(settings.seed, (stage, c), (n_items,)) for c in range(n_chains)]
+            return np.ascontiguousarray(np.stack(parts, axis=1))
+
+        self.effect_streams = streams(_EFFECTS, model.n_blocks)
+        self.local_streams = streams(_LOCAL, n_chunks)
+        self.global_streams = streams(_GLOBAL, n_groups)
+
+        sizes = np.diff(model.starts).astype(np.float64)
+        self.block_shares = share_out(sizes**2 + 200.0 * sizes, settings.n_threads)
+        self.chunk_shares = share_out(np.diff(model.chunks).astype(float), settings.n_threads)
+        self.shape = 0.5 * model.copies + settings.b
+        self.group_n = model.n_gwas
+        pairs = model.block_group * n_populations + model.block_population
+        order = np.argsort(pairs, kind="stable")
+        self.pair_order = order
+        self.pair_values, self.pair_starts = np.unique(pairs[order], return_index=True)
+        self.phi_jobs = [
+            (c, g) for c in range(n_chains) for g in range(n_groups) if settings.phi[c] is None
+        ]
+
+    def step(
+        self, run: Callable[[Callable[..., None], list[tuple]], None], accumulate: bool
+    ) -> None:
+        """Draw effects, sigma, psi and phi once, in all chains."""
+        model, settings = self.model, self.settings
+        pops, groups = model.block_population, model.block_group
+        noise = self.sigma[:, groups, pops] / model.n_gwas[pops]
+        layout = (model.starts, model.ld_starts, model.ld, 1.0, model.diagonal, model.b)
+        if self.iteration and self.iteration % REFRESH_EVERY == 0:
+            run(
+                refresh_residuals,
+                [(items, *layout, self.beta, self.residual) for items in self.block_shares],
+            )
+        run(
+            sweep_effects,
+            [
+                (
+                    items, *layout, model.index, self.u, noise, self.beta, self.residual,
+                    self.effect_streams, self.sums, self.total, self.total_square, accumulate,
+                )
+                for items in self.block_shares
+            ],
+        )  # fmt: skip
+        self._draw_sigma()
+        scale = model.n_gwas / self.sigma
+        run(
+            draw_local_scales,
+            [
+                (
+                    items, model.chunks, model.chunk_group, model.where, scale, self.beta,
+                    self.phi, self.shape, settings.a + settings.b, self.lower, self.u, self.chi,
+                    self.local_streams, self.total_psi, accumulate,
+                )
+                for items in self.chunk_shares
+            ],
+        )  # fmt: skip
+        run(self._draw_phi, [(job,) for job in self.phi_jobs])
+        self.iteration += 1
+
+    def _draw_sigma(self) -> None:
+        model = self.model
+        sums = np.zeros((len(self.sums), model.n_groups * len(model.populations), 3))
+        sums[:, self.pair_values] = np.add.reduceat(
+            self.sums[:, self.pair_order], self.pair_starts, axis=1
+        )
+        if not np.isfinite(sums).all():
+            self._report_divergence()
+        self.pair_sums = sums.reshape(len(sums), model.n_groups, len(model.populations), 3)
+        for c in range(len(sums)):
+            for g in range(model.n_groups):
+                part = self.pair_sums[c, g]
+                update_scales(
+                    c, g, model.first[g], model.n_gwas,
+                    part[:, 0], part[:, 1], part[:, 2],
+                    self.sigma, self.floor_hits, self.global_streams[g, c],
+                )  # fmt: skip
+
+    def _draw_phi(self, job: tuple[int, int]) -> None:
+        c, g = job
+        here = slice(int(self.model.group_starts[g]), int(self.model.group_starts[g + 1]))
+        n_variants = here.stop - here.start
+        log_phi = update_phi(
+            self.u[c, here],
+            self.chi[c, here],
+            self.model.copies[here],
+            self.lower,
+            self.settings.a,
+            self.settings.b,
+            float(np.log(self.phi[c, g])),
+            3.0 / np.sqrt(0.1 * n_variants + 0.25),
+            True,
+            self.global_streams[g, c],
+        )
+        self.phi[c, g] = np.exp(log_phi)
+
+    def _report_divergence(self) -> None:
+        c, block = np.argwhere(~np.isfinite(self.sums).all(axis=2))[0]
+        model = self.model
+        name = model.populations[model.block_population[block]]
+        rows = model.index[model.starts[block] : model.starts[block + 1]]
+        raise SamplerError(
+            f"the chain diverged: block {model.block_number[block]} of {name} "
+            f"({len(rows):,} variants) holds numbers that are not finite after "
+            f"{self.iteration + 1} iterations of chain {c + 1}",
+            rows=model.variants.describe(rows[[0, -1]]),
+            remedy="check that the LD reference and the summary statistics of this population "
+            "are of the same people and alleles; psi_max=1 restrains it",
+        )
+
+
+def run_chains(model: CsxModel, settings: ChainSettings) -> ChainResult:
+    """Run all chains for all iterations.
+
+    Raises
+    ------
+    SamplerError
+        If a chain diverges; names the block and the population.
+    """
+    from tqdm.auto import tqdm
+
+    chains = Chains(model, settings)
+    n_chains, n_populations = len(settings.start), len(model.populations)
+    n_iter, n_groups = settings.n_iter, model.n_groups
+    phi = np.empty((n_chains, n_iter, n_groups))
+    sigma = np.empty((n_chains, n_iter, n_groups, n_populations))
+    variance = np.empty((n_chains, n_iter, n_populations))
+    n_directions = len(model.directions)
+    predictions = np.empty((n_chains, n_iter, n_populations, n_directions))
+    parts = [model.effects(k) for k in range(n_populations)]
+    kept = [
+        i
+        for i in range(settings.n_burnin, n_iter)
+        if (i + 1 - settings.n_burnin) % settings.thin == 0
+    ]
+    draws = (
+        np.empty((n_chains, len(kept), len(model.b)), dtype=np.float32)
+        if settings.keep_draws
+        else None
+    )
+    n_kept = 0
+    with _team(settings.n_threads) as run:
+        for i in tqdm(range(n_iter), desc="PRS-CSx", unit="it", disable=None):
+            chains.step(run, accumulate=i >= settings.n_burnin)
+            phi[:, i], sigma[:, i] = chains.phi, chains.sigma
+            explained = chains.pair_sums[..., 0] - chains.pair_sums[..., 1]
+            variance[:, i] = explained.sum(axis=1)
+            for k, part in enumerate(parts):
+                predictions[:, i, k] = chains.beta[:, part] @ model.directions[:, part].T
+            if n_kept < len(kept) and kept[n_kept] == i:
+                if draws is not None:
+                    draws[:, n_kept] = chains.beta
+                n_kept += 1
+    n = n_iter - settings.n_burnin
+    return ChainResult(
+        mean=chains.total / n,
+        square=chains.total_square / n,
+        psi=chains.total_psi / n,
+        phi=phi,
+        sigma=sigma,
+        variance=variance,
+        predictions=predictions,
+        floor_hits=chains.floor_hits,
+        draws=draws,
+    )

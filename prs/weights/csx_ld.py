@@ -1,0 +1,102 @@
+"""One LD block made fit for a Gaussian model: positive semidefinite, with b in its column space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["LdBlock", "clean_block", "plain_block"]
+
+#: Eigenvalues up to this (or twice the most negative one) count as 0: correlations stored with
+#: six digits have eigenvalues of about -1e-5 where they should be 0.
+NULL_EIGENVALUE = 1e-4
+#: Eigenvalues above minus this are rounding of float32 and are left alone.
+ROUNDING = 2e-6
+#: Added to the diagonal, so that float32 rounding cannot make the quadratic form negative.
+RIDGE = 2e-6
+
+
+@dataclass(frozen=True, eq=False)
+class LdBlock:
+    """A block as the sampler uses it.
+
+    Attributes
+    ----------
+    matrix : ndarray of float32 or float64, shape (m, m)
+        Symmetric.
+    diagonal : ndarray of float64, shape (m,)
+        Diagonal to be used for R.
+    b : ndarray of float64, shape (m,)
+    directions : ndarray of float64, shape (d, m)
+        Genotypes of pseudo-people with this LD.
+    lost : float
+        |b|^2 outside the column space.
+    is_mended : bool
+        Whether eigenvalues were negative beyond rounding.
+    """
+
+    matrix: NDArray[np.floating]
+    diagonal: NDArray[np.float64]
+    b: NDArray[np.float64]
+    directions: NDArray[np.float64]
+    lost: float
+    is_mended: bool
+
+
+def clean_block(
+    matrix: NDArray[np.floating], b: NDArray[np.float64], z: NDArray[np.float64]
+) -> LdBlock:
+    """Take negative eigenvalues as 0 and project b on the column space.
+
+    A b outside the column space of a rank-deficient R has no finite best fit: the posterior of
+    effects along the null space would be the prior's, pushed by noise (Nishimura et al.).
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (m, m)
+        Correlations.
+    b : ndarray of float64, shape (m,)
+        Standardised marginal effects.
+    z : ndarray of float64, shape (d, m)
+        Standard normal numbers for the directions.
+    """
+    matrix = matrix.astype(np.float64)
+    matrix = 0.5 * (matrix + matrix.T)
+    values, vectors = np.linalg.eigh(matrix)
+    lowest = float(values[0])
+    null = values <= max(NULL_EIGENVALUE, -2.0 * lowest)
+    lost = 0.0
+    if null.any():
+        part = vectors[:, null]
+        away = part @ (part.T @ b)
+        lost = float(away @ away)
+        # rounded, so that the last bits of the eigenvectors, which differ between linear algebra
+        # libraries, do not send the chains elsewhere
+        b = (b - away).astype(np.float32).astype(np.float64)
+    is_mended = lowest < -ROUNDING
+    positive = np.maximum(values, 0.0)
+    if is_mended:
+        matrix = (vectors * positive) @ vectors.T
+        matrix = 0.5 * (matrix + matrix.T)
+    single = matrix.astype(np.float32)
+    diagonal = single.diagonal().astype(np.float64) + RIDGE
+    directions = (z * np.sqrt(positive)) @ vectors.T
+    return LdBlock(single, diagonal, b, directions, lost, bool(is_mended))
+
+
+def plain_block(
+    matrix: NDArray[np.floating], b: NDArray[np.float64], z: NDArray[np.float64]
+) -> LdBlock:
+    """Return the mean of the block and its polar factor, as the reference tool's chain uses.
+
+    With R = U S V', the reference takes (R + V S V') / 2 (its mcmc reads it as the nearest
+    positive semidefinite matrix); b stays as it is.
+    """
+    full: NDArray[np.float64] = matrix.astype(np.float64)
+    _, s, vt = np.linalg.svd(full)
+    polar = (vt.T * s) @ vt
+    full = 0.5 * (full + polar)
+    directions = (z * np.sqrt(s)) @ vt
+    return LdBlock(full, full.diagonal().copy(), b, directions, 0.0, False)

@@ -1,0 +1,406 @@
+"""What the PRS-CSx sampler works on: the union of variants, the effects, and the LD blocks."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prs.errors import BuildMismatchError, OverlapError, SettingsError
+from prs.inputs.harmonise import HarmonisedSumStats, harmonise
+from prs.inputs.sumstats import SumStats
+from prs.ld.reference import LDReference
+from prs.variants import MatchReport, PalindromicRule, VariantTable, match_variants
+from prs.weights.csx_ld import LdBlock, clean_block, plain_block
+
+__all__ = ["CsxModel", "PopulationData", "build_model", "join_variants"]
+
+logger = logging.getLogger(__name__)
+
+N_DIRECTIONS = 4  # predictions of pseudo-people per population, for the diagnostics
+CHUNK = 512  # variants per work item of the local scales
+
+
+@dataclass(frozen=True, eq=False)
+class PopulationData:
+    """One population's part of the model.
+
+    Attributes
+    ----------
+    name : str
+    variants : VariantTable
+        Its p variants, in the order of its LD blocks.
+    b : ndarray of float64, shape (p,)
+        Standardised marginal effects z / sqrt(n), counting `variants.effect_allele`.
+    n_gwas : float
+        Sample size of the likelihood: the median of the variants' n_eff.
+    eaf : ndarray of float64, shape (p,)
+        Frequency in the LD panel.
+    rows : ndarray of int64, shape (p,)
+        Their rows in the LD reference.
+    ld : LDReference
+    """
+
+    name: str
+    variants: VariantTable
+    b: NDArray[np.float64]
+    n_gwas: float
+    eaf: NDArray[np.float64]
+    rows: NDArray[np.int64]
+    ld: LDReference
+
+
+@dataclass(frozen=True, eq=False)
+class CsxModel:
+    """Everything that stays fixed while chains run. P variants, T effects, B blocks, K populations.
+
+    Attributes
+    ----------
+    variants : VariantTable
+        Union of the populations' variants, by chromosome and position; (P,).
+    populations : tuple of str
+    n_gwas : ndarray of float64, shape (K,)
+    eaf : ndarray of float64, shape (K, P)
+        NaN where a population lacks the variant.
+    index : ndarray of int64, shape (T,)
+        Variant of each effect.
+    where : ndarray of int64, shape (K, P)
+        Effect of each variant in each population; -1 where there is none.
+    copies : ndarray of int64, shape (P,)
+        Populations that have the variant, n_j.
+    b, diagonal : ndarray of float64, shape (T,)
+        Marginal effects (projected, where asked for) and the diagonal of R.
+    starts, ld_starts : ndarray of int64, shape (B + 1,)
+        First effect, and first LD entry, of each block.
+    ld : ndarray of float32, shape (sum of m^2,)
+        Blocks of R, row after row.
+    block_population, block_group : ndarray of int64, shape (B,)
+    block_number : ndarray of int64, shape (B,)
+        Number of the block in its LD reference, for messages.
+    first : ndarray of int64, shape (G, K)
+        Effects of each population in each group.
+    group_starts : ndarray of int64, shape (G + 1,)
+        First variant of each group (all variants, or one chromosome's).
+    chunks : ndarray of int64, shape (H + 1,)
+    chunk_group : ndarray of int64, shape (H,)
+        Work items of the local scales; none crosses a group.
+    directions : ndarray of float32, shape (N_DIRECTIONS, T)
+        Genotypes of pseudo-people drawn from each population's LD (rows of R^(1/2) z).
+    outside : ndarray of float64, shape (K,)
+        Share of |b|^2 that lies outside the column space of R.
+    mended : ndarray of int64, shape (K,)
+        Blocks whose LD had eigenvalues that were negative beyond rounding.
+    reports : tuple of MatchReport
+    notes : tuple of str
+    """
+
+    variants: VariantTable
+    populations: tuple[str, ...]
+    n_gwas: NDArray[np.float64]
+    eaf: NDArray[np.float64]
+    index: NDArray[np.int64]
+    where: NDArray[np.int64]
+    copies: NDArray[np.int64]
+    b: NDArray[np.float64]
+    diagonal: NDArray[np.float64]
+    starts: NDArray[np.int64]
+    ld_starts: NDArray[np.int64]
+    ld: NDArray[np.float32]
+    block_population: NDArray[np.int64]
+    block_group: NDArray[np.int64]
+    block_number: NDArray[np.int64]
+    first: NDArray[np.int64]
+    group_starts: NDArray[np.int64]
+    chunks: NDArray[np.int64]
+    chunk_group: NDArray[np.int64]
+    directions: NDArray[np.float32]
+    outside: NDArray[np.float64]
+    mended: NDArray[np.int64]
+    reports: tuple[MatchReport, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n_groups(self) -> int:
+        """Groups of variants with a phi and sigmas of their own."""
+        return len(self.group_starts) - 1
+
+    @property
+    def n_blocks(self) -> int:
+        """Blocks of all populations."""
+        return len(self.starts) - 1
+
+    def matrix(self, block: int) -> NDArray[np.float32]:
+        """Return one block of R."""
+        m = int(self.starts[block + 1] - self.starts[block])
+        return self.ld[self.ld_starts[block] : self.ld_starts[block + 1]].reshape(m, m)
+
+    def effects(self, population: int) -> slice:
+        """Return the effects of one population."""
+        blocks = np.flatnonzero(self.block_population == population)
+        return slice(int(self.starts[blocks[0]]), int(self.starts[blocks[-1] + 1]))
+
+
+def prepare_population(
+    name: str,
+    statistics: SumStats | HarmonisedSumStats,
+    ld: LDReference,
+    palindromic: PalindromicRule,
+) -> tuple[PopulationData, MatchReport, tuple[str, ...]]:
+    """Match one population's statistics to its LD and return what the model needs of them."""
+    if isinstance(statistics, SumStats):
+        statistics = harmonise(
+            statistics,
+            ld.variants,
+            eaf=ld.eaf,
+            palindromic=palindromic,
+            target_name=f"LD reference of {name}",
+        )
+    notes = []
+    rows = np.asarray(statistics.reference_index, dtype=np.int64)
+    if len(rows) and (rows.max() >= len(ld.variants) or rows.min() < 0):
+        raise SettingsError(
+            f"the harmonised statistics of {name} point at variant {rows.max():,} of an LD "
+            f"reference with {len(ld.variants):,}",
+            remedy="harmonise them to this LD reference",
+        )
+    b = np.asarray(statistics.standardised, dtype=np.float64)
+    n = np.asarray(statistics.n_eff, dtype=np.float64)
+    usable = np.isfinite(b) & np.isfinite(n) & (n > 0) & (ld.eaf[rows] > 0) & (ld.eaf[rows] < 1)
+    if not usable.all():
+        notes.append(
+            f"{name}: {int((~usable).sum()):,} variants without a usable z, sample size or panel "
+            "frequency were left out"
+        )
+    order = np.flatnonzero(usable)
+    order = order[np.argsort(rows[order], kind="stable")]
+    rows, b, n = rows[order], b[order], n[order]
+    if len(rows) == 0:
+        raise OverlapError(
+            f"no variant of {name} has both summary statistics and LD",
+            remedy="check the sample size, the effect columns and the LD reference",
+        )
+    n_gwas = float(np.median(n))
+    uneven = float(np.mean(np.abs(n / n_gwas - 1.0) > 0.1))
+    if uneven > 0.05:
+        notes.append(
+            f"{name}: n differs from its median ({n_gwas:,.0f}) by more than 10% at {uneven:.0%} "
+            "of the variants; each z is scaled by its own n, the likelihood uses the median"
+        )
+    largest = float(np.abs(b).max())
+    if largest > 1.0:
+        notes.append(
+            f"{name}: standardised effects reach {largest:.3g}, more than a variant can explain: "
+            "are beta, SE and n of the right columns?"
+        )
+    data = PopulationData(name, ld.variants.take(rows), b, n_gwas, ld.eaf[rows], rows, ld)
+    return data, statistics.report, tuple(notes)
+
+
+def join_variants(
+    tables: Sequence[VariantTable], names: Sequence[str]
+) -> tuple[VariantTable, list[NDArray[np.int64]], list[NDArray[np.float64]], tuple[str, ...]]:
+    """Return the union of variant tables, and each table's places and signs in it.
+
+    Variants are the same if site and alleles are, in either order and on either strand; A/T and
+    C/G variants are taken as written, since LD panels have one strand and frequencies differ
+    between populations. The alleles are those of the first table that has the variant.
+
+    Parameters
+    ----------
+    tables : sequence of VariantTable
+    names : sequence of str
+        For messages.
+
+    Returns
+    -------
+    union : VariantTable
+        By chromosome and position.
+    index : list of ndarray of int64
+        Place of each table's variants in the union.
+    sign : list of ndarray of float64
+        -1 where the union counts the other allele.
+    notes : tuple of str
+    """
+    union, notes = tables[0], []
+    index = [np.arange(len(union))]
+    sign = [np.ones(len(union))]
+    for table, name in zip(tables[1:], names[1:], strict=True):
+        at = np.full(len(table), -1, dtype=np.int64)
+        turn = np.ones(len(table))
+        try:
+            match = match_variants(
+                table, union, palindromic="keep", what=f"variants of {name}", target_name="others"
+            )
+        except BuildMismatchError:
+            raise
+        except OverlapError:
+            notes.append(f"{name}: no variant in common with the populations before it")
+        else:
+            at[match.query_index] = match.target_index
+            turn[match.query_index] = match.sign
+        new = np.flatnonzero(at < 0)
+        at[new] = len(union) + np.arange(len(new))
+        if len(new):
+            union = VariantTable.concatenate([union, table.take(new)])
+        index.append(at)
+        sign.append(turn)
+    if union.has_positions:
+        order = np.argsort(union.site_key, kind="stable")
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        union = union.take(order)
+        index = [place[at] for at in index]
+    return union, index, sign, tuple(notes)
+
+
+def build_model(
+    sumstats: Mapping[str, SumStats | HarmonisedSumStats],
+    ld: Mapping[str, LDReference],
+    *,
+    palindromic: PalindromicRule = "frequency",
+    by_chromosome: bool = False,
+    clean: bool = True,
+    seed: int = 0,
+) -> CsxModel:
+    """Match, join and lay out everything that the chains need.
+
+    Parameters
+    ----------
+    sumstats, ld : mapping of str to SumStats or HarmonisedSumStats, and to LDReference
+        By population; the same keys.
+    palindromic : {"frequency", "keep", "drop"}
+        Rule for A/T and C/G variants when statistics are matched to LD.
+    by_chromosome : bool
+        Whether each chromosome is a group of its own.
+    clean : bool
+        Whether to project b on the column space of R and to take negative eigenvalues as 0;
+        otherwise a block is replaced by the mean of itself and its nearest positive
+        semidefinite matrix, as the reference tool does.
+    seed : int
+        For the directions of the diagnostics.
+
+    Raises
+    ------
+    SettingsError, OverlapError
+        If populations differ between the two mappings, or nothing matches.
+    """
+    names = tuple(sumstats)
+    if not names or set(names) != set(ld):
+        raise SettingsError(
+            f"summary statistics are of {sorted(names)} and LD of {sorted(ld)}",
+            remedy="give both for the same populations, at least one",
+        )
+    prepared = [prepare_population(k, sumstats[k], ld[k], palindromic) for k in names]
+    people = [one[0] for one in prepared]
+    notes = [note for one in prepared for note in one[2]]
+    variants, index, sign, joined = join_variants([one.variants for one in people], names)
+    notes += joined
+    n_variants, n_populations = len(variants), len(names)
+
+    if by_chromosome:
+        _, group_starts = np.unique(variants.chrom, return_index=True)
+        group_starts = np.append(np.sort(group_starts), n_variants).astype(np.int64)
+    else:
+        group_starts = np.array([0, n_variants], dtype=np.int64)
+    group_of = np.repeat(np.arange(len(group_starts) - 1), np.diff(group_starts))
+
+    sizes = _block_sizes(people)
+    total_ld = sum(int(m) ** 2 for one in sizes for m in one if m)
+    total = sum(len(one.b) for one in people)
+    flat = np.empty(total_ld, dtype=np.float32)
+    b, diagonal = np.empty(total), np.empty(total)
+    directions = np.zeros((N_DIRECTIONS, total), dtype=np.float32)
+    starts, ld_starts = [0], [0]
+    population_of, group_of_block, number = [], [], []
+    outside, mended = np.zeros(n_populations), np.zeros(n_populations, dtype=np.int64)
+    eaf = np.full((n_populations, n_variants), np.nan)
+    where = np.full((n_populations, n_variants), -1, dtype=np.int64)
+    for k, one in enumerate(people):
+        eaf[k, index[k]] = np.where(sign[k] > 0, one.eaf, 1.0 - one.eaf)
+        where[k, index[k]] = starts[-1] + np.arange(len(one.b))
+        lost = 0.0
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(9, k)))
+        done = 0
+        for block, m in enumerate(sizes[k]):
+            if m == 0:
+                continue
+            here = slice(done, done + m)
+            rows = one.rows[here] - one.ld.block_starts[block]
+            turn = sign[k][here]
+            matrix = one.ld.read_block(block)
+            if m < len(matrix):
+                matrix = matrix[np.ix_(rows, rows)]
+            turned = matrix * np.outer(turn, turn)
+            z = rng.standard_normal((N_DIRECTIONS, m))
+            part: LdBlock = (clean_block if clean else plain_block)(turned, one.b[here] * turn, z)
+            first, ld_first = starts[-1], ld_starts[-1]
+            flat[ld_first : ld_first + m * m] = part.matrix.ravel()
+            b[first : first + m] = part.b
+            diagonal[first : first + m] = part.diagonal
+            directions[:, first : first + m] = part.directions
+            lost += part.lost
+            mended[k] += part.is_mended
+            starts.append(first + m)
+            ld_starts.append(ld_first + m * m)
+            population_of.append(k)
+            group_of_block.append(int(group_of[index[k][done]]))
+            number.append(block)
+            done += m
+        outside[k] = lost / max(float(one.b @ one.b), 1e-300)
+    block_group = np.array(group_of_block, dtype=np.int64)
+    block_population = np.array(population_of, dtype=np.int64)
+    n_groups = len(group_starts) - 1
+    first_count = np.zeros((n_groups, n_populations), dtype=np.int64)
+    np.add.at(first_count, (block_group, block_population), np.diff(starts))
+    chunks, chunk_group = _chunks(group_starts)
+    logger.info(
+        "%s variants, %s effects in %s blocks (%.0f MB of LD)",
+        f"{n_variants:,}", f"{total:,}", f"{len(number):,}", flat.nbytes / 1e6,
+    )  # fmt: skip
+    return CsxModel(
+        variants=variants,
+        populations=names,
+        n_gwas=np.array([one.n_gwas for one in people]),
+        eaf=eaf,
+        index=np.concatenate(index).astype(np.int64),
+        where=where,
+        copies=(where >= 0).sum(axis=0).astype(np.int64),
+        b=b,
+        diagonal=diagonal,
+        starts=np.array(starts, dtype=np.int64),
+        ld_starts=np.array(ld_starts, dtype=np.int64),
+        ld=flat,
+        block_population=block_population,
+        block_group=block_group,
+        block_number=np.array(number, dtype=np.int64),
+        first=first_count,
+        group_starts=group_starts,
+        chunks=chunks,
+        chunk_group=chunk_group,
+        directions=directions,
+        outside=outside,
+        mended=mended,
+        reports=tuple(one[1] for one in prepared),
+        notes=tuple(notes),
+    )
+
+
+def _block_sizes(people: Sequence[PopulationData]) -> list[NDArray[np.int64]]:
+    """Return how many of each population's variants each of its LD blocks holds."""
+    return [
+        np.diff(np.searchsorted(one.rows, one.ld.block_starts)).astype(np.int64) for one in people
+    ]
+
+
+def _chunks(group_starts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Cut each group of variants into pieces of at most `CHUNK`."""
+    starts, groups = [], []
+    for group, (low, high) in enumerate(itertools.pairwise(group_starts)):
+        pieces = range(int(low), int(high), CHUNK)
+        starts += list(pieces)
+        groups += [group] * len(pieces)
+    return np.array([*starts, group_starts[-1]], dtype=np.int64), np.array(groups, dtype=np.int64)
