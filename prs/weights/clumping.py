@@ -1,0 +1,307 @@
+"""Clumping: the most significant variants, each with the neighbours that it stands for."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from prs.errors import InvalidValueError, SettingsError
+from prs.files import write_table
+from prs.inputs.genotypes import Genotypes
+from prs.inputs.harmonise import HarmonisedSumStats
+from prs.variants import VariantTable, chromosome_labels
+
+__all__ = ["Clumps", "clump", "clump_grid", "write_clumps"]
+
+logger = logging.getLogger(__name__)
+
+R2Kind: TypeAlias = Literal["haplotype", "dosage"]
+
+#: Packed bytes read at once.
+_CHUNK_BYTES = 1 << 23
+
+
+@dataclass(frozen=True, eq=False)
+class Clumps:
+    """Index variants, most significant first, and the members of their clumps.
+
+    Attributes
+    ----------
+    index_variant : ndarray of int64, shape (K,)
+        Rows of `variants`; by p, ties in the order of the genotypes.
+    members : tuple of ndarray of int64
+        For each index variant the rows of the others in its clump with p at most p2,
+        ascending.
+    variants : VariantTable
+        The variants of the summary statistics.
+    p : ndarray of float64, shape (M,)
+        Their p values.
+    """
+
+    index_variant: NDArray[np.int64]
+    members: tuple[NDArray[np.int64], ...]
+    variants: VariantTable
+    p: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.index_variant)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row a clump: index_variant, chrom, pos, p, members (ids, comma-joined).
+
+        A variant without an id is written as chrom:pos:effect:other.
+        """
+        names = _names(self.variants)
+        at = self.index_variant
+        return pd.DataFrame(
+            {
+                "index_variant": names[at],
+                "chrom": chromosome_labels(self.variants.chrom[at]),
+                "pos": self.variants.pos[at],
+                "p": self.p[at],
+                "members": [",".join(names[rows]) for rows in self.members],
+            }
+        )
+
+
+def _names(variants: VariantTable) -> NDArray[np.object_]:
+    names = variants.id.copy()
+    for i in np.flatnonzero((names == "") | (names == ".")):
+        chrom = chromosome_labels(variants.chrom[i : i + 1])[0]
+        alleles = f"{variants.effect_allele[i]}:{variants.other_allele[i]}"
+        names[i] = f"{chrom}:{variants.pos[i]}:{alleles}"
+    return names
+
+
+def clump(
+    sumstats: HarmonisedSumStats,
+    genotypes: Genotypes,
+    *,
+    samples: ArrayLike | None = None,
+    p1: float = 1.0,
+    p2: float = 1.0,
+    r2: float = 0.1,
+    kb: float = 250,
+    kind: R2Kind = "haplotype",
+    n_threads: int | None = None,
+) -> Clumps:
+    """Find index variants and their clumps, as ``plink1.9 --clump`` does.
+
+    Variants are taken in order of p (ties: in the order of the genotypes). The first that is
+    not yet in a clump is an index variant; every variant not yet in a clump, nearer than
+    ``1000 kb`` base pairs and with r2 above `r2`, joins it. r2 is over founders with both
+    calls; everybody counts where nobody is a founder.
+
+    Parameters
+    ----------
+    sumstats : HarmonisedSumStats
+        Harmonised to ``genotypes.variants``.
+    genotypes : Genotypes
+        The reference people.
+    samples : index array or mask, optional
+        People of `genotypes` to use; default: all.
+    p1 : float
+        Greatest p of an index variant.
+    p2 : float
+        Greatest p of a member that is listed; it plays no other part.
+    r2 : float
+        Threshold; a member's r2 is strictly above it.
+    kb : float
+        Distance, in 1,000 base pairs: members are at most ``1000 kb - 1`` away.
+    kind : {"haplotype", "dosage"}
+        r2 between alleles on haplotypes (maximum likelihood; PLINK's --clump and PRSice), or
+        the squared correlation of dosages (``plink2 --clump-unphased``).
+    n_threads : int, optional
+        Chromosomes done at once; default: all cores. The result does not depend on it.
+
+    Returns
+    -------
+    Clumps
+
+    Raises
+    ------
+    SettingsError
+        If a threshold is out of range or nobody is left.
+    InvalidValueError
+        If the statistics are not harmonised to these genotypes.
+    """
+    if not 0 <= p2 <= 1:
+        raise SettingsError(f"p2={p2} is not between 0 and 1")
+    limit = max(p1, p2)
+    (owner,) = clump_grid(
+        sumstats,
+        genotypes,
+        samples=samples,
+        p1=p1,
+        limit=limit,
+        r2=(r2,),
+        kb=(kb,),
+        kind=kind,
+        n_threads=n_threads,
+    ).values()
+    p = sumstats.p
+    is_index = owner == np.arange(len(owner))
+    index = np.flatnonzero(is_index)
+    index = index[_significance_order(sumstats, index)]
+    listed = np.flatnonzero((owner >= 0) & ~is_index & (p <= p2))
+    listed = listed[np.argsort(owner[listed], kind="stable")]
+    starts = np.searchsorted(owner[listed], index, side="left")
+    stops = np.searchsorted(owner[listed], index, side="right")
+    members = tuple(listed[a:b] for a, b in zip(starts, stops, strict=True))
+    logger.info("%d index variants of %d variants", len(index), len(p))
+    return Clumps(index.astype(np.int64), members, sumstats.variants, p)
+
+
+def write_clumps(clumps: Clumps, path: str | Path) -> None:
+    """Write `Clumps.to_frame` as a TSV."""
+    write_table(clumps.to_frame(), path)
+
+
+def clump_grid(
+    sumstats: HarmonisedSumStats,
+    genotypes: Genotypes,
+    *,
+    samples: ArrayLike | None = None,
+    p1: float = 1.0,
+    limit: float = 1.0,
+    r2: Sequence[float] = (0.1,),
+    kb: Sequence[float] = (250,),
+    kind: R2Kind = "haplotype",
+    n_threads: int | None = None,
+) -> dict[tuple[float, float], NDArray[np.int64]]:
+    """Clump with every pair of r2 and distance, reading the genotypes once.
+
+    Parameters
+    ----------
+    sumstats, genotypes, samples, p1, kind, n_threads
+        As for `clump`.
+    limit : float
+        Variants with a larger p play no part.
+    r2, kb : sequence of float
+        Thresholds and distances.
+
+    Returns
+    -------
+    dict of (r2, kb) to ndarray of int64, shape (M,)
+        Row of the index variant of each row (itself for an index variant), -1 for none.
+    """
+    if kind not in ("haplotype", "dosage"):
+        raise SettingsError(f"kind={kind!r} is not one of 'haplotype', 'dosage'")
+    if not 0 < p1 <= 1:
+        raise SettingsError(f"p1={p1} is not above 0 and at most 1")
+    for value in r2:
+        if not 0 <= value <= 1:
+            raise SettingsError(f"r2={value} is not between 0 and 1")
+    for value in kb:
+        if not value > 0:
+            raise SettingsError(f"kb={value} is not above 0")
+    reference = sumstats.reference_index
+    if len(reference) and reference.max() >= genotypes.n_variants:
+        raise InvalidValueError(
+            f"the statistics refer to variant {int(reference.max()):,} of the reference and "
+            f"these genotypes have {genotypes.n_variants:,}",
+            remedy="harmonise the statistics to genotypes.variants",
+        )
+    people = _founders(genotypes, samples)
+    cells = [(float(a), float(b)) for a in r2 for b in kb]
+    owners = {cell: np.full(len(reference), -1, dtype=np.int64) for cell in cells}
+    usable = np.flatnonzero(sumstats.p <= limit)
+    chrom = sumstats.variants.chrom
+
+    def work(code: int) -> None:
+        rows = usable[chrom[usable] == code]
+        order = np.lexsort((reference[rows], sumstats.variants.pos[rows]))
+        _clump_chromosome(sumstats, genotypes, people, rows[order], p1, kind, owners)
+
+    # the chromosomes with most variants first, so that threads end together
+    codes, sizes = np.unique(chrom[usable], return_counts=True)
+    codes = codes[np.argsort(-sizes, kind="stable")]
+    with ThreadPoolExecutor(max(1, n_threads or os.cpu_count() or 1)) as pool:
+        list(pool.map(work, codes.tolist()))
+    return owners
+
+
+def _founders(genotypes: Genotypes, samples: ArrayLike | None) -> NDArray[np.int64]:
+    """Return rows of the file of the founders among the people chosen."""
+    view = genotypes if samples is None else genotypes.subset(samples=samples)
+    if view.n_samples == 0:
+        raise SettingsError("nobody is left to compute r2 from")
+    founder = view.samples.is_founder
+    if founder.any():
+        return view.sample_index[founder]
+    logger.warning("nobody is a founder: r2 is computed from all %d people", view.n_samples)
+    return view.sample_index
+
+
+def _significance_order(
+    sumstats: HarmonisedSumStats, rows: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the order of rows by p; p too small for a float (0) by |z|; then as in the file."""
+    p = sumstats.p[rows]
+    underflow = np.where(p == 0, -np.abs(sumstats.z[rows]), 0.0)
+    return np.lexsort((sumstats.reference_index[rows], underflow, p)).astype(np.int64)
+
+
+def _clump_chromosome(
+    sumstats: HarmonisedSumStats,
+    genotypes: Genotypes,
+    people: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    p1: float,
+    kind: R2Kind,
+    owners: dict[tuple[float, float], NDArray[np.int64]],
+) -> None:
+    """Clump one chromosome; `rows` of the statistics are sorted by position."""
+    from prs.kernels.clump import clump_variants
+
+    planes, sums = _read_planes(genotypes, sumstats.reference_index[rows], people)
+    pos = sumstats.variants.pos[rows].astype(np.int64)
+    order = _significance_order(sumstats, rows)
+    order = order[sumstats.p[rows[order]] <= p1]
+    for (r2, kb), owner in owners.items():
+        reach = int(kb * 1000 * (1 + 1e-12)) - 1
+        first = np.searchsorted(pos, pos - reach, side="left")
+        last = np.searchsorted(pos, pos + reach, side="right")
+        local = np.full(len(rows), -1, dtype=np.int64)
+        clump_variants(
+            planes, sums, len(people), order, first, last, r2, kind == "haplotype", local
+        )
+        owner[rows] = np.where(local >= 0, rows[local], -1)
+
+
+def _read_planes(
+    genotypes: Genotypes, variants: NDArray[np.int64], people: NDArray[np.int64]
+) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Read variants as bit planes over some people."""
+    from prs.kernels.clump import gather_people, split_planes
+
+    n_words = -(-len(people) // 64)
+    valid = np.zeros(8 * n_words, dtype=np.uint8)
+    bits = np.packbits(np.ones(len(people), dtype=bool), bitorder="little")
+    valid[: len(bits)] = bits
+    planes = np.empty((len(variants), 3, n_words), dtype=np.uint64)
+    sums = np.empty((len(variants), 3), dtype=np.int64)
+    is_everybody = len(people) == len(genotypes.filesets[0].samples) and bool(
+        np.all(people == np.arange(len(people)))
+    )
+    size = max(1, _CHUNK_BYTES // genotypes.n_bytes)
+    for start in range(0, len(variants), size):
+        chunk = variants[start : start + size]
+        packed = genotypes.read_packed(chunk)
+        rows = np.zeros((len(chunk), 16 * n_words), dtype=np.uint8)
+        if is_everybody:
+            rows[:, : genotypes.n_bytes] = packed
+        else:
+            gather_people(packed, people, rows)
+        here = slice(start, start + len(chunk))
+        split_planes(rows.view(np.uint64), valid.view(np.uint64), planes[here], sums[here])
+    return planes, sums
