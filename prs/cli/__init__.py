@@ -1,1 +1,40 @@
-"""."""
+"""The `prs` command: parse, call one library function, write, say one line."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+
+from prs.cli.app import app
+from prs.errors import PrsError
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; exits with 0, 1 (bad input) or 2 (bad usage).
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Default: those of the process.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    logging.captureWarnings(capture=True)
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="prs")
+    except PrsError as error:
+        _fail(str(error))
+    except OSError as error:  # a full disk, no permission, a file that vanished
+        _fail(f"{error.filename or 'file system'}: {error.strerror or error}")
+    except MemoryError:
+        _fail("out of memory. Remedy: fewer chains or threads, or a smaller LD reference")
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; nothing half-written was left\n")
+        sys.exit(130)
+
+
+def _fail(message: str) -> None:
+    sys.stderr.write(f"error: {message}\n")
+    sys.exit(1)

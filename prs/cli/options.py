@@ -1,0 +1,115 @@
+"""Options that several commands share, each defined once, and how their values are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "Bfile",
+    "Keep",
+    "LdByPopulation",
+    "NByPopulation",
+    "Out",
+    "Palindromic",
+    "Seed",
+    "SumstatsByPopulation",
+    "Threads",
+    "numbers",
+    "pairs",
+    "sizes",
+]
+
+Bfile = Annotated[
+    str,
+    typer.Option(
+        "--bfile",
+        metavar="PREFIX",
+        help="PLINK 1 fileset; chr{chrom} in it stands for one fileset a chromosome.",
+    ),
+]
+Keep = Annotated[
+    Path | None,
+    typer.Option("--keep", metavar="FILE", help="Ids (FID IID, or IID) of the people to use."),
+]
+SumstatsByPopulation = Annotated[
+    list[str],
+    typer.Option(
+        "--sumstats", metavar="POP=FILE", help="Summary statistics of a population; repeatable."
+    ),
+]
+NByPopulation = Annotated[
+    list[str] | None,
+    typer.Option("--n", metavar="POP=N", help="GWAS sample size, where the file has no column."),
+]
+LdByPopulation = Annotated[
+    list[str],
+    typer.Option(
+        "--ld", metavar="POP=PATH", help="LD reference (prs ld) or PRS-CS(x) panel; repeatable."
+    ),
+]
+Out = Annotated[str, typer.Option("--out", metavar="PREFIX", help="Prefix of the output files.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, help="Worker threads (default: all); results are the same."),
+]
+Palindromic = Annotated[
+    str,
+    typer.Option(
+        "--palindromic",
+        metavar="frequency|keep|drop",
+        help="A/T and C/G variants: settle by allele frequency, keep as written, or drop.",
+    ),
+]
+
+
+def pairs(values: Sequence[str] | None, option: str, default: str | None = None) -> dict[str, str]:
+    """Return ``POP=VALUE`` options as a dict.
+
+    Parameters
+    ----------
+    values : sequence of str or None
+        As typed.
+    option : str
+        Name of the option, for messages.
+    default : str, optional
+        The population of a value that is typed without one.
+
+    Raises
+    ------
+    typer.BadParameter
+        If a value has no population and there is no default, or a population comes twice.
+    """
+    found: dict[str, str] = {}
+    for value in values or ():
+        population, equals, rest = value.partition("=")
+        if not equals:
+            if default is None:
+                raise typer.BadParameter(f"{option} {value!r}: write it as POP=VALUE")
+            population, rest = default, value
+        if population in found:
+            raise typer.BadParameter(f"{option}: population {population!r} is given twice")
+        found[population] = rest
+    return found
+
+
+def sizes(values: Sequence[str] | None, default: str | None = None) -> dict[str, float]:
+    """Return ``--n POP=N`` options as numbers."""
+    return {pop: number(text, "--n") for pop, text in pairs(values, "--n", default).items()}
+
+
+def number(text: str, option: str) -> float:
+    """Return a number as typed (1e5 and 100,000 are both read)."""
+    try:
+        return float(text.replace(",", ""))
+    except ValueError as error:
+        raise typer.BadParameter(f"{option}: {text!r} is not a number") from error
+
+
+def numbers(text: str, option: str) -> tuple[float, ...]:
+    """Return a comma-separated list of numbers."""
+    return tuple(number(part, option) for part in text.split(",") if part.strip())

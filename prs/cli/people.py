@@ -1,0 +1,177 @@
+"""`prs score`, `prs evaluate` and `prs report`: from weights to people and what is true of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from prs.cli.app import app
+from prs.cli.options import Bfile, Keep, Out, Palindromic, Seed, Threads
+
+
+@app.command("score")
+def score_command(
+    bfile: Bfile,
+    weights: Annotated[
+        list[Path],
+        typer.Option("--weights", metavar="FILE", help="Weights; repeatable, all scored at once."),
+    ],
+    out: Out,
+    keep: Keep = None,
+    missing: Annotated[
+        str,
+        typer.Option(metavar="mean|skip", help="A missing call counts 2 x frequency, or nothing."),
+    ] = "mean",
+    average: Annotated[
+        bool, typer.Option("--average", help="Averages per allele instead of sums.")
+    ] = False,
+    palindromic: Palindromic = "frequency",
+    min_overlap: Annotated[
+        float, typer.Option(help="Least share of the weights that the genotypes must have.")
+    ] = 0.5,
+    threads: Threads = None,
+) -> None:
+    """Score people with one or many sets of weights in one pass over the genotypes."""
+    from prs import (
+        match_samples,
+        open_genotypes,
+        read_sample_list,
+        read_weights,
+        score,
+        write_scores,
+    )
+
+    genotypes = open_genotypes(bfile)
+    if keep is not None:
+        _, index = match_samples(
+            read_sample_list(keep), genotypes.samples, what="--keep", target_name=bfile, path=keep
+        )
+        genotypes = genotypes.subset(samples=index)
+    scores = score(
+        genotypes,
+        [read_weights(path) for path in weights],
+        missing=missing,  # type: ignore[arg-type]
+        average=average,
+        palindromic=palindromic,  # type: ignore[arg-type]
+        min_overlap=min_overlap,
+        n_threads=threads,
+    )
+    path = f"{out}.scores.tsv"
+    write_scores(scores, path)
+    for name, used, lost in zip(scores.names, scores.n_used, scores.n_missing, strict=True):
+        typer.echo(f"{name}: {used:,} variants used, {lost:,} not found")
+    typer.echo(f"wrote {path}: {len(scores.samples):,} people, {len(scores.names):,} scores")
+
+
+CohortFile = Annotated[
+    Path, typer.Option("--cohort", metavar="FILE", help="Table of people (IID, outcome, ...).")
+]
+Outcome = Annotated[str, typer.Option("--outcome", metavar="COLUMN", help="Column of the outcome.")]
+By = Annotated[str, typer.Option("--by", metavar="COLUMN", help="Column of the groups.")]
+Prevalence = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|K",
+        help="Prevalence: one number, or a table of group and prevalence. Never guessed.",
+    ),
+]
+Covariates = Annotated[
+    str, typer.Option(metavar="COLUMNS", help="Covariates, separated by commas.")
+]
+Split = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column with tuning and test.")]
+ScoresFile = Annotated[Path, typer.Option("--scores", metavar="FILE", help="Scores (prs score).")]
+CaseControl = Annotated[
+    bool,
+    typer.Option("--case-control", help="Cases were oversampled: weight risks to the prevalence."),
+]
+
+
+@app.command("evaluate")
+def evaluate_command(
+    scores: ScoresFile,
+    cohort: CohortFile,
+    outcome: Outcome,
+    out: Out,
+    by: By = "ancestry",
+    prevalence: Prevalence = None,
+    covariates: Covariates = "",
+    split: Split = None,
+    case_control: CaseControl = False,
+    seed: Seed = 1,
+) -> None:
+    """Judge scores by group: accuracy, calibration and decile risks, each with an interval."""
+    from prs.evaluation.evaluate import write_tables
+
+    evaluation, _, _ = _evaluate(
+        scores, cohort, outcome, by, prevalence, covariates, split, case_control, seed
+    )
+    written = write_tables(evaluation, out)
+    typer.echo(str(evaluation))
+    typer.echo("wrote " + " ".join(str(path) for path in written))
+
+
+@app.command("report")
+def report_command(
+    scores: ScoresFile,
+    cohort: CohortFile,
+    outcome: Outcome,
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder of the report.")],
+    by: By = "ancestry",
+    prevalence: Prevalence = None,
+    covariates: Covariates = "",
+    split: Split = None,
+    case_control: CaseControl = False,
+    weights: Annotated[
+        list[Path] | None, typer.Option("--weights", metavar="FILE", help="Weights to describe.")
+    ] = None,
+    title: Annotated[str, typer.Option(help="Heading.")] = "Polygenic score evaluation",
+    seed: Seed = 1,
+) -> None:
+    """Write one self-contained HTML page about scores, with its tables and figures."""
+    from prs import ReportInputs, read_weights, write_report
+    from prs.provenance import Provenance, command_line, digest_inputs
+
+    evaluation, read, people = _evaluate(
+        scores, cohort, outcome, by, prevalence, covariates, split, case_control, seed
+    )
+    inputs = [scores, cohort, *(weights or [])]
+    page = write_report(
+        ReportInputs(
+            title=title,
+            evaluation=evaluation,
+            scores=read,
+            cohort=people,
+            weights=[read_weights(path) for path in weights or []],
+            provenance=Provenance(
+                command_line(), {"outcome": outcome, "by": by}, seed, digest_inputs(inputs)
+            ).to_dict(),
+        ),
+        out,
+    )
+    typer.echo(f"wrote {page}")
+
+
+def _evaluate(scores, cohort, outcome, by, prevalence, covariates, split, case_control, seed):  # type: ignore[no-untyped-def]
+    """Read the two tables and evaluate; returns the evaluation, the scores and the cohort."""
+    from prs import evaluate, read_cohort, read_scores
+    from prs.inputs.prevalence import read_prevalence
+
+    people = read_cohort(
+        cohort,
+        outcome=outcome,
+        covariates=[name.strip() for name in covariates.split(",") if name.strip()],
+        labels=[by],
+        split=split,
+    )
+    read = read_scores(scores)
+    evaluation = evaluate(
+        read,
+        people,
+        by=by,
+        prevalence=None if prevalence is None else read_prevalence(prevalence),
+        case_control=case_control,
+        seed=seed,
+    )
+    return evaluation, read, people

@@ -1,0 +1,63 @@
+"""`prs run` and `prs simulate`: whole studies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from prs.cli.app import app
+from prs.cli.options import Seed, Threads, pairs
+
+
+@app.command("run")
+def run_command(
+    study: Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.")],
+    threads: Threads = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Run every stage, unchanged or not.")
+    ] = False,
+) -> None:
+    """Run a whole study: stages whose inputs and settings are unchanged are kept."""
+    from prs import run_study
+
+    result = run_study(study, n_threads=threads, force=force, say=typer.echo)
+    typer.echo(f"report: {result.report}")
+
+
+@app.command("simulate")
+def simulate_command(
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder of the study.")],
+    gwas: Annotated[
+        list[str] | None,
+        typer.Option("--n-gwas", metavar="POP=N", help="GWAS size; repeatable."),
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option("--n-target", metavar="POP=N", help="People to be scored; repeatable."),
+    ] = None,
+    n_reference: Annotated[int, typer.Option(help="Reference people a population.")] = 400,
+    n_variants: Annotated[int, typer.Option(help="Variants in all.")] = 15_000,
+    n_chromosomes: Annotated[int, typer.Option(help="Chromosomes.")] = 3,
+    h2: Annotated[float, typer.Option(help="Heritability explained by the variants.")] = 0.4,
+    seed: Seed = 1,
+) -> None:
+    """Simulate a study with known truth: genotypes, summary statistics, a cohort, a study file."""
+    from prs import simulate_study
+
+    chosen = {}
+    if gwas:
+        chosen["n_gwas"] = {p: int(float(v)) for p, v in pairs(gwas, "--n-gwas").items()}
+    if target:
+        chosen["n_target"] = {p: int(float(v)) for p, v in pairs(target, "--n-target").items()}
+    study = simulate_study(
+        out,
+        seed=seed,
+        n_reference=n_reference,
+        n_variants=n_variants,
+        n_chromosomes=n_chromosomes,
+        h2=h2,
+        **chosen,
+    )
+    typer.echo(f"wrote {study.folder}; next: prs run {study.folder}/study.toml")
