@@ -59,11 +59,10 @@ def local_quadratic(
         bandwidth = np.partition(distance, q - 1, axis=1)[:, q - 1]
         # More than q observations tied at this very point: their mean.
         tied = bandwidth == 0.0
-        bandwidth[tied] = np.finfo(np.float64).tiny
-        u = offset / bandwidth[:, None]
-        weight = np.where(distance < bandwidth[:, None], 1.0 - np.abs(u) ** 3, 0.0) ** 3
-        weight[tied] = distance[tied] == 0.0
-        u[tied] = 0.0
+        bandwidth[tied] = 1.0
+        u = np.clip(offset / bandwidth[:, None], -1.0, 1.0)
+        u[tied] = distance[tied] != 0.0
+        weight = (1.0 - np.abs(u) ** 3) ** 3
         # Normal equations for 1, u, u^2 in moments of u; |u| <= 1 keeps them well scaled.
         moments = np.empty((len(offset), 5))
         power = weight.copy()

@@ -133,8 +133,10 @@ def fit_logistic(design: Floats, outcome: Floats, *, offset: Floats | None = Non
             converged = True
             break
     linear = base + x @ coef
-    # Log odds of 30 per SD of a column: a coefficient on its way to infinity.
-    converged = converged and bool(np.abs(coef[1:]).max(initial=0.0) < 30.0)
+    # Complete separation: the likelihood's supremum, 1, is approached and never reached; it goes
+    # with everybody's outcome known for sure, or a log odds of 30 per SD of a column.
+    separated = total > -1e-6 * len(outcome) or np.abs(coef[1:]).max(initial=0.0) > 30.0
+    converged = converged and not separated
     try:
         covariance = np.linalg.inv(information)
     except np.linalg.LinAlgError:

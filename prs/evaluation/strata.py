@@ -230,12 +230,15 @@ def decile_rows(strata: Strata, floors: Floors, confidence: float = 0.95) -> lis
             se = float(y[inside].std(ddof=1) / np.sqrt(n))
             row |= student_interval(float(y[inside].mean()), se, n - 1, confidence).named("mean")
         for reference, mask in (("middle", strata.middle), ("bottom", bottom)):
+            if (inside == mask).all() and (events or not binary):
+                figures = ("risk_ratio", "odds_ratio") if binary else ("difference",)
+                same = Estimate(1.0 if binary else 0.0, np.nan, np.nan)
+                for figure in figures:
+                    row |= same.named(f"{figure}_vs_{reference}")
+                continue
             m = int(mask.sum())
             m_events = int(y[mask].sum()) if binary else 0
-            if reference == "bottom" and d == 0:
-                arms = [(name, n, events)]
-            else:
-                arms = [(name, n, events), (f"{reference} of the score", m, m_events)]
+            arms = [(name, n, events), (f"{reference} of the score", m, m_events)]
             arm_status = floors.arm_status(strata.kind, arms)
             if arm_status != OK:
                 status = arm_status if status == OK else status
