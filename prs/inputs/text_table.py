@@ -111,7 +111,6 @@ class TextTable:
             na_values=list(MISSING),
             keep_default_na=False,
             engine="c",
-            float_precision="round_trip",
             encoding_errors="replace",
             skipinitialspace=True,
         )
