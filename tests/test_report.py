@@ -178,8 +178,8 @@ def make_inputs(kind: str = "binary", title: str = "Demo study") -> ReportInputs
     walk = np.exp(np.cumsum(rng.normal(size=(2, 800)) * 0.1, axis=1) - 6)
     posterior = SimpleNamespace(
         populations=("EUR", "AFR"),
-        phi=walk,
-        sigma={p: 1 + 0.02 * rng.normal(size=(2, 800)) for p in ("EUR", "AFR")},
+        phi_trace=walk,
+        sigma_trace={p: 1 + 0.02 * rng.normal(size=(2, 800)) for p in ("EUR", "AFR")},
         rhat={"phi": 1.31, "sigma_EUR": 1.0, "sigma_AFR": 1.01},
         ess={"phi": 9.0, "sigma_EUR": 800.0, "sigma_AFR": 750.0},
         converged=False,
@@ -415,8 +415,8 @@ def test_plots_return_figures_and_leave_settings_alone() -> None:
         figures.plot_losses(()),
         figures.plot_ct_grid(inputs.ct_grid),
         figures.plot_trace(
-            SimpleNamespace(populations=("EUR",), phi=np.full((1, 5), 1e-2),
-                            sigma_trace=np.ones((3, 5, 1)))
+            SimpleNamespace(populations=("EUR",), phi_trace=np.full((1, 5, 2), 1e-2),
+                            sigma_trace={"EUR": np.ones((3, 5))})
         ),
     ]  # fmt: skip
     assert all(isinstance(figure, Figure) for figure in made)
@@ -429,6 +429,7 @@ def test_colors_and_numbers() -> None:
     assert len(set(colors.values())) == 5
     assert colors["EUR"] == ancestry_colors(["AFR", "EUR"])["EUR"]
     assert format_number(-0.001) == "−1.0e−03"
+    assert format_number(-0.001, fixed=True) == "0.00"
     assert format_number(1234567) == "1,234,567"
     assert format_number(np.nan) == "–"
     assert Estimate(0.7123, 0.69, 0.74).text() == "0.71 (0.69 to 0.74)"

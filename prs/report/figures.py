@@ -16,13 +16,14 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from prs.report.inputs import CohortLike, ScoresLike
-from prs.report.process_figures import plot_ct_grid, plot_losses, plot_trace
+from prs.report.process_figures import LOSS_GROUPS, plot_ct_grid, plot_losses, plot_trace
 from prs.report.style import (
     MUTED,
     ancestry_colors,
     figure_with_message,
     in_house_style,
     new_figure,
+    write_in_axes,
 )
 from prs.report.views import (
     MEASURE_NAMES,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from prs.evaluation.result import Evaluation
 
 __all__ = [
+    "LOSS_GROUPS",
     "plot_accuracy",
     "plot_calibration",
     "plot_ct_grid",
@@ -55,8 +57,8 @@ __all__ = [
 
 #: Curves of a score's density are not drawn for fewer people than this.
 MIN_FOR_DENSITY = 20
-_WIDTH = 8.8
-_COLUMNS = 4
+_WIDTH = 10.6  # inches: the width of the page's text
+_COLUMNS = 5
 
 
 def _wrapped(name: str, width: int = 26) -> str:
@@ -67,29 +69,30 @@ def _wrapped(name: str, width: int = 26) -> str:
     return f"{name[:cut]}\n{_wrapped(name[cut:], width)}"
 
 
-def _panels(
-    n: int, height: float, *, sharex: bool = True, sharey: bool = True, columns: int = _COLUMNS
-) -> tuple[Figure, list[Axes]]:
-    """Return a figure with n axes in rows of at most `columns`, and those axes."""
-    columns = min(columns, max(n, 1))
-    rows = -(-n // columns)
-    figure = new_figure(min(_WIDTH, 3.0 * columns + 0.8), height * rows)
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=sharex, sharey=sharey)
+def _panels(n: int, height: float) -> tuple[Figure, list[Axes]]:
+    """Return a figure with n axes side by side, on two rows or more beyond five, and the axes."""
+    n = max(n, 1)
+    rows = -(-n // _COLUMNS)
+    columns = -(-n // rows)
+    figure = new_figure(min(_WIDTH, 2.9 * columns + 0.9), height * rows)
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     axes = list(np.ravel(grid))
     for ax in axes[n:]:
         ax.set_axis_off()
     for ax in axes[max(n - columns, 0) : n]:
         ax.tick_params(labelbottom=True)
+    for i, ax in enumerate(axes):
+        ax.tick_params(left=i % columns == 0)
     return figure, axes[:n]
 
 
 def _counts(rows: pd.DataFrame) -> str:
-    """Return ``n 1,200, 240 cases`` for a panel's title."""
+    """Return ``n 1,200`` and, below it, ``240 cases`` for a panel's title."""
     if rows.empty:
         return ""
     n, events = rows["n"].iloc[0], rows["n_events"].iloc[0]
     text = "" if pd.isna(n) else f"n {int(n):,}"
-    return text if pd.isna(events) else f"{text}, {int(events):,} cases"
+    return text if pd.isna(events) else f"{text}\n{int(events):,} cases"
 
 
 def _titles(ax: Axes, group: str, counts: str, color: str) -> None:
@@ -106,11 +109,8 @@ def _forest(
 ) -> Figure:
     """Draw one panel a group, one row a score: a dot and its interval, or why there is none."""
     colors = ancestry_colors(panels)
-    columns = min(5, max(len(panels), 1))
-    figure, axes = _panels(
-        len(panels), 1.0 + 0.3 * sum(1 + _wrapped(s).count("\n") * 0.5 for s in labels),
-        columns=columns,
-    )  # fmt: skip
+    lines = sum(1 + 0.5 * _wrapped(label).count("\n") for label in labels)
+    figure, axes = _panels(len(panels), 1.0 + 0.3 * lines)
     y = np.arange(len(labels))[::-1]
     for ax, (group, estimates) in zip(axes, panels.items(), strict=True):
         ax.axvline(null, color=MUTED, lw=0.9, ls=(0, (4, 3)))
@@ -127,7 +127,7 @@ def _forest(
         ax.set_ylim(-0.6, len(labels) - 0.4)
         ax.set_yticks(y, [_wrapped(label) for label in labels])
         ax.grid(visible=False, axis="y")
-        ax.xaxis.set_major_locator(MaxNLocator(4))
+        ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 2.5, 5, 10]))
     figure.supxlabel(xlabel, fontsize=9.5)
     return figure
 
@@ -159,7 +159,7 @@ def plot_accuracy(
     if not any(e.is_known for row in panels.values() for e in row):
         return figure_with_message("Insufficient data for accuracy in every ancestry.")
     null = {"auc": 0.5, "auc_full": 0.5, "odds_ratio": 1.0}.get(measure, 0.0)
-    counts = {g: _counts(rows_of(table, group=g)).replace(", ", "\n") for g in groups}
+    counts = {g: _counts(rows_of(table, group=g)) for g in groups}
     return _forest(panels, labels, counts, null, MEASURE_NAMES.get(measure, measure))
 
 
@@ -193,7 +193,7 @@ def plot_portability(
         return figure_with_message(
             "Insufficient data to compare any ancestry with the reference ancestry."
         )
-    counts = {g: _counts(rows_of(table, group=g)).replace(", ", "\n") for g in groups}
+    counts = {g: _counts(rows_of(table, group=g)) for g in groups}
     xlabel = f"{MEASURE_NAMES.get(measure, measure)}, ratio to {evaluation.reference_group}"
     return _forest(panels, labels, counts, 1.0, xlabel)
 
@@ -223,7 +223,7 @@ def plot_calibration(evaluation: Evaluation, *, score: str | None = None) -> Fig
     if known.empty:
         return figure_with_message("Insufficient data for calibration in every ancestry.")
     binary = evaluation.outcome_kind == "binary"
-    figure, axes = _panels(len(groups), 2.75, columns=3)
+    figure, axes = _panels(len(groups), 2.75)
     # Limits from curves and dots, not from the ends of the bands, which may be very wide.
     shown = pd.concat([known, bins[bins["observed"].notna()]])[["predicted", "observed"]]
     low, high = float(shown.min().min()), float(shown.max().max())
@@ -232,11 +232,11 @@ def plot_calibration(evaluation: Evaluation, *, score: str | None = None) -> Fig
     for ax, group in zip(axes, groups, strict=True):
         head = rows_of(evaluation.calibration, score=score, group=group)
         _titles(ax, group, _counts(head), colors[group])
-        ax.plot(limits, limits, color=MUTED, lw=0.9, ls=(0, (4, 3)), label="perfect")
+        ax.plot(limits, limits, color=MUTED, lw=0.9, ls=(0, (4, 3)))
         drawn = False
-        for model, color, z in (
-            ("uncorrected", "#8a8a8a", 2),
-            ("recalibrated", colors[group], 3),
+        for model, label, color, z in (
+            ("uncorrected", "before", "#8a8a8a", 2),
+            ("recalibrated", "after recalibration", colors[group], 3),
         ):
             part = rows_of(known, group=group, model=model).sort_values("predicted")
             if part.empty:
@@ -246,14 +246,14 @@ def plot_calibration(evaluation: Evaluation, *, score: str | None = None) -> Fig
                 part[c].to_numpy(dtype=float) for c in ("predicted", "observed", "lower", "upper")
             )
             ax.fill_between(x, below, above, color=color, alpha=0.2, lw=0, zorder=z)
-            ax.plot(x, y, color=color, zorder=z, label=model)
+            ax.plot(x, y, color=color, zorder=z, label=label)
             dots = rows_of(bins, group=group, model=model)
             ax.plot(dots["predicted"], dots["observed"], "o", ms=3.2, color=color, alpha=0.9,
                     mec="white", mew=0.4, zorder=z + 1)  # fmt: skip
         if not drawn:
-            ax.text(0.5, 0.5, "insufficient data", ha="center", va="center", style="italic",
-                    color=MUTED, transform=ax.transAxes,
-                    bbox={"facecolor": "white", "edgecolor": "none"})  # fmt: skip
+            write_in_axes(ax, "insufficient data")
+        if ax is axes[0] and drawn:
+            ax.legend(loc="upper left", fontsize=7, handlelength=1.2, borderaxespad=0.2)
         ax.set_xlim(limits)
         ax.set_ylim(limits)
         ax.set_box_aspect(1)
@@ -289,15 +289,14 @@ def plot_deciles(evaluation: Evaluation, *, score: str | None = None) -> Figure:
     value = "risk" if binary else "mean"
     if not table[value].notna().any():
         return figure_with_message("Insufficient data for risk by decile in every ancestry.")
-    figure, axes = _panels(len(groups), 2.2, columns=3)
+    figure, axes = _panels(len(groups), 2.5)
     for ax, group in zip(axes, groups, strict=True):
         rows = rows_of(table, group=group).sort_values("decile")
         _titles(ax, group, _counts(rows_of(evaluation.accuracy, score=score, group=group)),
                 colors[group])  # fmt: skip
         known = rows[rows[value].notna() & (rows["status"] == "ok")]
         if known.empty:
-            ax.text(0.5, 0.5, "insufficient data", ha="center", va="center", style="italic",
-                    color=MUTED, transform=ax.transAxes)  # fmt: skip
+            write_in_axes(ax, "insufficient data")
             continue
         x, y, low, high, n = (
             known[c].to_numpy(dtype=float)
@@ -310,6 +309,8 @@ def plot_deciles(evaluation: Evaluation, *, score: str | None = None) -> Figure:
         ax.grid(visible=False, axis="x")
         if binary:
             ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    for ax in axes:
+        ax.tick_params(axis="x", labelsize=7.5)
     if binary:
         axes[0].set_ylim(bottom=0)
     figure.supxlabel("decile of the score (1 = lowest)", fontsize=9.5)
@@ -381,7 +382,7 @@ def plot_distribution(
     reach = min(float(np.abs(z).max()) + 0.5, 6.0)
     grid = np.linspace(-reach, reach, 301)
     binary = cohort.outcome_kind == "binary"
-    figure, axes = _panels(1 + (len(groups) if binary else 0), 2.1, columns=3)
+    figure, axes = _panels(1 + (len(groups) if binary else 0), 2.4)
     ax = axes[0]
     ax.set_title("all groups")
     for group in groups:
@@ -394,11 +395,10 @@ def plot_distribution(
     for ax, group in zip(axes[1:], groups, strict=False):
         here = labels == group
         cases, controls = z[here & (outcome == 1)], z[here & (outcome == 0)]
-        _titles(ax, group, f"{len(cases):,} cases, {len(controls):,} controls", colors[group])
+        _titles(ax, group, f"{len(cases):,} cases\n{len(controls):,} controls", colors[group])
         in_cases, in_controls = _density(cases, grid), _density(controls, grid)
         if in_cases is None or in_controls is None:
-            ax.text(0.5, 0.5, "insufficient data", ha="center", va="center", style="italic",
-                    color=MUTED, transform=ax.transAxes)  # fmt: skip
+            write_in_axes(ax, "insufficient data")
             continue
         ax.fill_between(grid, in_cases, color=colors[group], alpha=0.35, lw=0)
         ax.plot(grid, in_controls, color="#333333", lw=1.3)

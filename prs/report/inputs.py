@@ -24,6 +24,7 @@ __all__ = [
     "Traces",
     "WeightsLike",
     "posterior_traces",
+    "runs_of",
 ]
 
 
@@ -74,10 +75,9 @@ class Traces:
 
     Attributes
     ----------
-    phi : ndarray of float, shape (chains, iterations)
-        Global shrinkage, one row a chain; empty where phi was fixed and not recorded.
-    sigma : dict of str to ndarray, each of shape (chains, iterations)
-        Residual variance a population.
+    paths : dict of str to ndarray of float64, each of shape (chains, iterations)
+        ``phi`` (global shrinkage), ``sigma_POP`` (residual variance) and ``explained_POP``
+        (variance of the score in the LD panel), as far as they were kept.
     n_burnin : int
         Iterations at the start that are not used; 0 where the paths hold kept draws only.
     rhat, ess : dict of str to float
@@ -88,8 +88,7 @@ class Traces:
         The sampler's remarks.
     """
 
-    phi: NDArray[np.float64]
-    sigma: Mapping[str, NDArray[np.float64]]
+    paths: Mapping[str, NDArray[np.float64]]
     n_burnin: int = 0
     rhat: Mapping[str, float] = field(default_factory=dict)
     ess: Mapping[str, float] = field(default_factory=dict)
@@ -97,58 +96,59 @@ class Traces:
     warnings: tuple[str, ...] = ()
 
 
-def _first(source: object, *names: str) -> Any:
-    return next((v for n in names if (v := getattr(source, n, None)) is not None), None)
-
-
-def _by_name(values: object, names: Sequence[str]) -> dict[str, float]:
-    if values is None:
-        return {}
-    if isinstance(values, Mapping):
-        return {str(k): float(v) for k, v in values.items() if np.ndim(v) == 0}
-    flat = np.ravel(np.asarray(values, dtype=float))
-    return dict(zip(names, flat.tolist(), strict=False))
+def _path(values: object, *, log: bool = False) -> NDArray[np.float64]:
+    """Return (chains, iterations); a further axis (chromosomes) is averaged."""
+    path = np.atleast_2d(np.asarray(values, dtype=float))
+    if path.ndim > 2:
+        axes = tuple(range(2, path.ndim))
+        path = np.exp(np.log(path).mean(axis=axes)) if log else path.mean(axis=axes)
+    return path
 
 
 def posterior_traces(posterior: PosteriorLike) -> Traces:
-    """Return the traces of a posterior, whether sigma is a mapping or an array.
+    """Return the paths and diagnostics of a posterior.
 
     Parameters
     ----------
     posterior : CsxPosterior, Traces, or alike
-        Looked for: ``phi_trace`` or ``phi`` (chains x iterations, or one chain),
-        ``sigma_trace`` or ``sigma`` (mapping by population, or array with a population axis),
-        ``populations``, ``rhat``, ``ess``, ``n_burnin``, ``converged``, ``warnings``.
+        Looked for: ``phi_trace`` (chains x iterations), ``sigma_trace`` and
+        ``explained_trace`` (mappings by population), ``n_burnin``, ``rhat``, ``ess``,
+        ``converged``, ``warnings``. Where each chromosome has its own phi, the geometric mean
+        of them (of the others, the mean) is taken.
     """
     if isinstance(posterior, Traces):
         return posterior
-    populations = [str(p) for p in (_first(posterior, "populations") or ())]
-    phi = _first(posterior, "phi_trace", "phi_traces", "phi")
-    phi = np.atleast_2d(np.asarray([] if phi is None else phi, dtype=float))
-    raw = _first(posterior, "sigma_trace", "sigma_traces", "sigma")
-    sigma: dict[str, NDArray[np.float64]] = {}
-    if isinstance(raw, Mapping):
-        sigma = {str(k): np.atleast_2d(np.asarray(v, dtype=float)) for k, v in raw.items()}
-    elif raw is not None and np.size(raw):
-        array = np.asarray(raw, dtype=float)
-        # The axis as long as the list of populations is theirs; the usual order is
-        # (chains, iterations, populations), and (populations, chains, iterations) is accepted.
-        axis = array.ndim - 1 if array.shape[-1] == len(populations) else 0
-        if array.shape[axis] == len(populations):
-            parts = np.moveaxis(array, axis, 0)
-            sigma = {p: np.atleast_2d(part) for p, part in zip(populations, parts, strict=True)}
-    names = ["phi", *(f"sigma_{p}" for p in sigma)]
-    converged = _first(posterior, "converged")
-    warnings = _first(posterior, "warnings") or ()
+    paths: dict[str, NDArray[np.float64]] = {}
+    phi = getattr(posterior, "phi_trace", None)
+    if phi is not None and np.size(phi):
+        paths["phi"] = _path(phi, log=True)
+    for kind in ("sigma", "explained"):
+        for population, path in (getattr(posterior, f"{kind}_trace", None) or {}).items():
+            if np.size(path):
+                paths[f"{kind}_{population}"] = _path(path)
+    converged = getattr(posterior, "converged", None)
     return Traces(
-        phi=phi if phi.size else np.zeros((0, 0)),
-        sigma=sigma,
-        n_burnin=int(_first(posterior, "n_burnin", "trace_burnin") or 0),
-        rhat=_by_name(_first(posterior, "rhat", "r_hat"), names),
-        ess=_by_name(_first(posterior, "ess"), names),
+        paths=paths,
+        n_burnin=int(getattr(posterior, "n_burnin", 0) or 0),
+        rhat={str(k): float(v) for k, v in (getattr(posterior, "rhat", None) or {}).items()},
+        ess={str(k): float(v) for k, v in (getattr(posterior, "ess", None) or {}).items()},
         converged=None if converged is None else bool(converged),
-        warnings=(warnings,) if isinstance(warnings, str) else tuple(str(w) for w in warnings),
+        warnings=tuple(str(w) for w in getattr(posterior, "warnings", ())),
     )
+
+
+def runs_of(posteriors: Mapping[str, PosteriorLike]) -> dict[str, Traces]:
+    """Return the traces of each run; a grid of phi is one run for each value."""
+    runs: dict[str, Traces] = {}
+    for name, posterior in posteriors.items():
+        if getattr(posterior, "is_grid", False):
+            runs |= {
+                f"{name}, phi {phi}": posterior_traces(part)
+                for phi, part in posterior.split().items()
+            }
+        else:
+            runs[name] = posterior_traces(posterior)
+    return runs
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from prs.report import figures
-from prs.report.inputs import ReportInputs
-from prs.report.standard import fill_items
+from prs.report.inputs import ReportInputs, Traces, runs_of
+from prs.report.standard import NOT_REPORTED, fill_items
 from prs.report.statements import (
     convergence_rule,
     convergence_sentences,
@@ -30,12 +30,16 @@ from prs.report.verdicts import LEVELS, Verdict, headline, judge, rules
 from prs.report.views import (
     MEASURE_NAMES,
     estimate,
+    format_number,
     groups_in_order,
     pick_score,
     portability_measure,
     primary_measure,
     rows_of,
 )
+
+if TYPE_CHECKING:
+    from prs.evaluation.result import Evaluation
 
 __all__ = ["Page", "PageFigure", "build_page"]
 
@@ -115,6 +119,7 @@ def build_page(inputs: ReportInputs) -> Page:
         "reference": evaluation.reference_group,
         "confidence": f"{float(evaluation.settings.get('confidence', 0.95)):.0%}",
         "n_people": _total(verdicts, "n"),
+        "versus": evaluation.settings.get("compare_to") or (evaluation.scores or ("",))[0],
         "n_events": _total(verdicts, "n_events"),
         "verdicts": verdicts,
         "headline": [(level, LEVELS[level], groups_) for level, groups_ in headline(verdicts)],
@@ -124,13 +129,23 @@ def build_page(inputs: ReportInputs) -> Page:
         "portability_measure": MEASURE_NAMES[portability_measure(evaluation)],
         "contrast_name": "risk ratio" if binary else "difference, SD of the outcome",
         "digits": 2 if binary else 3,
+        "match_notes": [
+            f"{r.source}: {text}"
+            for r in inputs.match_reports
+            for text in (
+                *r.notes,
+                *([f"invalid rows: {_reasons(r.details)}"] if r.details else []),
+            )
+        ],
         "notes": [*(str(n) for n in inputs.notes), *evaluation.notes],
         "intended_use": inputs.intended_use,
         "misuses": misuses(verdicts, evaluation.outcome_kind),
         "convergence_sentences": convergence_sentences(inputs, convergence),
         "convergence_rule": convergence_rule(),
         "items": items,
-        "n_reported": sum(item.by != "" for item in items),
+        "not_reported": NOT_REPORTED,
+        "n_blank": sum(item.text == NOT_REPORTED for item in items),
+        "n_partial": sum(item.by != "" and NOT_REPORTED in item.text for item in items),
         "settings": flatten_settings(inputs.settings),
         "evaluation_settings": flatten_settings(evaluation.settings),
         "digests": sorted((str(k), str(v)) for k, v in provenance.pop("inputs", {}).items()),
@@ -144,6 +159,10 @@ def build_page(inputs: ReportInputs) -> Page:
     return Page(context, tuple(_figures(inputs, verdicts, score, by)), frames)
 
 
+def _reasons(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{reason} {n:,}" for reason, n in counts.items())
+
+
 def _total(verdicts: Sequence[Verdict], name: str) -> int:
     return sum(getattr(v, name) or 0 for v in verdicts)
 
@@ -152,36 +171,39 @@ def _joined(frame: pd.DataFrame, columns: Mapping[str, str], digits: int = 2) ->
     """Return a table of text whose figures carry their interval: column -> heading."""
     status = frame["status"] if "status" in frame else pd.Series("ok", index=frame.index)
     shown = pd.DataFrame(index=frame.index)
+    intervals = []
     for column, heading in columns.items():
-        if column not in frame:
+        if column not in frame or not (frame[column].notna() & (frame[column] != "")).any():
             continue
         if f"{column}_lower" in frame:
-            shown[heading] = [
-                estimate(frame.iloc[[i]], column).text(digits) for i in range(len(frame))
-            ]
-            if not frame[column].notna().any():
-                shown = shown.drop(columns=heading)
+            found = [estimate(frame.iloc[[i]], column) for i in range(len(frame))]
+            shown[heading] = [e.text(digits) if e.is_known else "–" for e in found]
+            intervals.append(heading)
         else:
             shown[heading] = frame[column]
-    table = html_table(shown, digits=digits)
     if (status != "ok").any():
-        words = tuple("" if s == "ok" else str(s) for s in status)
-        table = HtmlTable(
-            (*table.columns, "remark"),
-            tuple((*row, word) for row, word in zip(table.rows, words, strict=True)),
-            (*table.numeric, False),
-        )
-    return table
+        shown["remark"] = [" " if s == "ok" else str(s) for s in status]
+    return replace(html_table(shown, digits=digits), intervals=tuple(intervals))
+
+
+def _matrix(frame: pd.DataFrame, column: str, digits: int) -> HtmlTable:
+    """Return one measure as a table of scores by groups."""
+    scores, groups = (list(dict.fromkeys(frame[c])) for c in ("score", "group"))
+    rows = [
+        (s, *(estimate(frame, column, score=s, group=g).text(digits) for g in groups))
+        for s in scores
+    ]
+    return HtmlTable(("score", *groups), tuple(rows), (False,) * (len(groups) + 1), tuple(groups))
 
 
 _ACCURACY = {
     "binary": {
-        "score": "score", "group": "group", "n": "people", "n_events": "cases", "auc": "AUC",
+        "group": "group", "n": "people", "n_events": "cases", "auc": "AUC",
         "auc_gain": "AUC gain over covariates", "r2_nagelkerke": "R² (Nagelkerke)",
         "r2_liability": "R² (liability)", "odds_ratio": "odds ratio per SD",
     },
     "quantitative": {
-        "score": "score", "group": "group", "n": "people", "r2": "R² of the score",
+        "group": "group", "n": "people", "r2": "R² of the score",
         "r2_incremental": "incremental R²", "r2_predictive": "R² predicted",
         "slope": "slope per SD",
     },
@@ -191,19 +213,40 @@ _CALIBRATION = {
     "oe": "observed / expected", "intercept": "intercept", "slope": "slope", "brier": "Brier",
     "ici": "ICI", "fitted_on": "fitted on",
 }  # fmt: skip
-_CONTRASTS = {
-    "group": "group", "contrast": "contrast", "n_top": "people in top",
-    "n_events_top": "cases in top", "risk_top": "risk in top", "mean_top": "mean in top",
-    "risk_ratio": "risk ratio", "odds_ratio": "odds ratio", "difference": "difference, SD",
-    "p": "p",
-}  # fmt: skip
-_PORTABILITY = {
-    "score": "score", "group": "group", "reference_group": "reference", "n": "people",
-    "value": "here", "value_reference": "in reference", "ratio": "ratio",
-}  # fmt: skip
-_COMPARISONS = {
-    "score": "score", "versus": "versus", "group": "group", "measure": "measure",
-    "value": "value", "value_versus": "value of other", "difference": "difference",
+
+
+def _contrasts_table(evaluation: Evaluation, score: str) -> HtmlTable:
+    """Return a row a group: the top decile, against what, and the trend over deciles."""
+    binary = evaluation.outcome_kind == "binary"
+    ratio, level = ("risk_ratio", "risk_top") if binary else ("difference", "mean_top")
+    table = rows_of(evaluation.contrasts, score=score)
+    rows = []
+    for group in groups_in_order(evaluation):
+        here = {"group": group}
+        top = rows_of(table, contrast="top vs bottom", **here)
+        trend = estimate(table, "p", contrast="trend", **here)
+        rows.append(
+            (
+                group,
+                *(format_number(top[c].iloc[0]) if len(top) else "–"
+                  for c in ("n_top", *(["n_events_top"] if binary else []), level)),
+                *(estimate(table, ratio, contrast=f"top vs {other}", **here).text()
+                  for other in ("bottom", "middle", "rest")),
+                format_number(trend.value),
+            )
+        )  # fmt: skip
+    what = "risk ratio" if binary else "difference (SD)"
+    against = tuple(f"{what} to {other}" for other in ("bottom decile", "middle fifth", "rest"))
+    first = ("group", "people in top decile", *(["cases"] if binary else []),
+             "risk" if binary else "mean")  # fmt: skip
+    numeric = (False, *(True,) * (len(first) - 1), False, False, False, True)
+    return HtmlTable((*first, *against, "p of trend"), tuple(rows), numeric, against)
+
+
+_HEADINGS = {
+    "rhat": "R-hat", "ess": "effective draws", "n_samples": "people", "n_variants": "variants",
+    "n_blocks": "blocks", "expected_sd": "expected SD", "n": "rows or people",
+    "largest": "largest |weight|",
 }  # fmt: skip
 
 
@@ -212,58 +255,84 @@ def _page_tables(
 ) -> dict[str, HtmlTable]:
     evaluation = inputs.evaluation
     quantities = {
-        "accuracy": (evaluation.accuracy, _ACCURACY[evaluation.outcome_kind], 3),
+        "accuracy": (
+            rows_of(evaluation.accuracy, score=score),
+            _ACCURACY[evaluation.outcome_kind],
+            3,
+        ),
         "calibration": (rows_of(evaluation.calibration, score=score), _CALIBRATION, 2),
-        "contrasts": (rows_of(evaluation.contrasts, score=score), _CONTRASTS, 2),
-        "portability": (
-            rows_of(evaluation.portability, measure=portability_measure(evaluation)),
-            _PORTABILITY,
-            3,
-        ),
-        "comparisons": (
-            rows_of(evaluation.comparisons, measure=primary_measure(evaluation)),
-            _COMPARISONS,
-            3,
-        ),
     }
     tables = {
         name: _joined(frame, columns, digits)
         for name, (frame, columns, digits) in quantities.items()
         if len(frame)
     }
+    tables["all_accuracy"] = _matrix(evaluation.accuracy, primary_measure(evaluation), 3)
+    ratios = rows_of(evaluation.portability, measure=portability_measure(evaluation))
+    others = [
+        g
+        for g in groups_in_order(evaluation, with_everybody=False)
+        if g != evaluation.reference_group
+    ]
+    ratios = ratios[ratios["group"].isin(others)]
+    if len(rows_of(evaluation.contrasts, score=score)):
+        tables["contrasts"] = _contrasts_table(evaluation, score)
+    compared = rows_of(evaluation.comparisons, measure=primary_measure(evaluation))
+    if len(compared):
+        tables["comparisons"] = _matrix(compared, "difference", 3)
+    if len(ratios):
+        tables["portability"] = _matrix(ratios, "ratio", 2)
     people = {c: c.removeprefix("n_").replace("_", " ") for c in evaluation.people.columns}
     people |= {"n": "judged", "n_events": "cases judged", "group": "group"}
     if len(evaluation.people):
         keep = [
             c for c in people
-            if c in ("group", "n") or evaluation.people[c].ne(0).fillna(False).any()
+            if c in ("group", "n")
+            or (c == "status" and evaluation.people[c].ne("ok").any())
+            or (c != "status" and evaluation.people[c].fillna(0).ne(0).any())
         ]  # fmt: skip
-        tables["people"] = html_table(evaluation.people, {c: people[c] for c in keep})
+        order = {g: i for i, g in enumerate(groups_in_order(evaluation))}
+        people_rows = evaluation.people.sort_values(
+            "group", key=lambda c: c.map(lambda g: order.get(g, -1)), kind="stable"
+        )
+        tables["people"] = html_table(people_rows, {c: people[c] for c in keep})
     if "match_losses" in frames:
         tables["match_losses"] = _losses_table(inputs)
-    digits = {"sum_of_squares": 5, "largest": 4, "expected_sd": 3, "weight": 4, "share": 3}
+    digits = {
+        "ess": 0,
+        "sum_of_squares": 5,
+        "largest": 4,
+        "expected_sd": 3,
+        "weight": 4,
+        "share": 3,
+    }
     for name in ("read_losses", "ld", "convergence", "weights", "top_weights"):
         if name in frames:
-            tables[name] = html_table(frames[name], digits=digits)
+            named = {str(c): _HEADINGS.get(str(c), str(c).replace("_", " ")) for c in frames[name]}
+            tables[name] = html_table(frames[name], named, digits)
     participants = frames["participants"].rename(
         columns=lambda c: c.replace("_mean", ", mean").replace("_sd", ", SD")
     )
-    tables["participants"] = html_table(participants.rename(columns={"n_events": "cases"}))
+    tables["participants"] = html_table(
+        participants.rename(columns={"n_events": "cases", "n": "people"})
+    )
     return tables
 
 
 def _losses_table(inputs: ReportInputs) -> HtmlTable:
-    """Return a row a matching; fates that no row met are left out."""
-    frame = pd.DataFrame(
-        [
-            {"source": r.source, "target": r.target, "rows in": r.n_input, "kept": r.n_kept}
-            | dict(r.counts)
-            | {"target variants": r.n_target}
-            for r in inputs.match_reports
-        ]
-    )
-    fixed = {"source", "target", "rows in", "kept"}
-    return html_table(frame[[c for c in frame if c in fixed or frame[c].any()]])
+    """Return a row a matching; outcomes that no row met are left out."""
+    rows = []
+    for r in inputs.match_reports:
+        row: dict[str, Any] = {"input": f"{r.source} → {r.target}", "rows in": r.n_input}
+        for label, (fates, _) in figures.LOSS_GROUPS.items():
+            row[label] = sum(r.counts[fate] for fate in fates)
+        rows.append(row | {"variants in target": r.n_target})
+    frame = pd.DataFrame(rows)
+    return html_table(frame[[c for c in frame if c in ("input", "rows in") or frame[c].any()]])
+
+
+def _diagnostics(traces: Traces) -> str:
+    return "; ".join(f"R-hat of {name} {rhat:.2f}" for name, rhat in traces.rhat.items()) + "."
 
 
 def _said(verdicts: Sequence[Verdict], name: str, digits: int) -> str:
@@ -346,18 +415,20 @@ def _figures(
             PageFigure(
                 "ct_grid",
                 lambda: figures.plot_ct_grid(grid),
-                f"Bars of accuracy in tuning people by p-value threshold; best: {best}.",
+                f"Bar chart of accuracy in tuning people by p-value threshold; best: {best}.",
                 "Clumping and thresholding in tuning people. The threshold was chosen there and "
                 "judged on other people.",
             )
         )
-    for i, (run, posterior) in enumerate(inputs.posteriors.items(), start=1):
+    for i, (run, traces) in enumerate(runs_of(inputs.posteriors).items(), start=1):
         listed.append(
             PageFigure(
                 f"trace_{i}",
-                lambda posterior=posterior: figures.plot_trace(posterior),  # type: ignore[misc]
-                f"Paths of the sampler's global parameters in run {run}, a line for each chain.",
-                f"{run}: a line for each chain. Chains that converged overlap and do not drift.",
+                lambda traces=traces: figures.plot_trace(traces),  # type: ignore[misc]
+                f"Paths of the sampler's global parameters in run {run}, a line for each chain. "
+                + _diagnostics(traces),
+                f"{run}: a line for each chain. Grey: burn-in. Chains that converged overlap and "
+                "do not drift.",
             )
         )
     return listed

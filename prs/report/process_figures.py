@@ -55,7 +55,7 @@ def plot_losses(match_reports: Sequence[MatchReport]) -> Figure:
     reports = [r for r in match_reports if r.n_input > 0]
     if not reports:
         return figure_with_message("No matching of variants was reported.")
-    figure = new_figure(8.6, 0.9 + 0.62 * len(reports))
+    figure = new_figure(10.6, 0.9 + 0.62 * len(reports))
     ax = figure.add_subplot()
     y = np.arange(len(reports))[::-1]
     left = np.zeros(len(reports))
@@ -86,9 +86,13 @@ def _thinned(path: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return index + 1, path[index]
 
 
+def _path_title(name: str) -> str:
+    return " ".join(name.split("_", 1))
+
+
 @in_house_style
 def plot_trace(posterior: PosteriorLike) -> Figure:
-    """Draw the paths of phi and of each population's sigma, one line a chain.
+    """Draw the paths of phi, sigma and the score's variance, one line a chain; burn-in is grey.
 
     Parameters
     ----------
@@ -101,17 +105,16 @@ def plot_trace(posterior: PosteriorLike) -> Figure:
         Long paths are thinned to 600 points a chain for drawing.
     """
     traces = posterior_traces(posterior)
-    panels: list[tuple[str, str, np.ndarray]] = []
-    moving = traces.phi.size and np.ptp(traces.phi) > 0
-    if moving:
-        panels.append(("phi", "global shrinkage phi", traces.phi))
-    panels += [(f"sigma_{p}", f"sigma, {p}", path) for p, path in traces.sigma.items()]
-    panels = [panel for panel in panels if panel[2].size]
+    panels = [
+        (name, _path_title(name), path)
+        for name, path in traces.paths.items()
+        if name != "phi" or np.ptp(path) > 0
+    ]
     if not panels:
         return figure_with_message("No traces were kept by the sampler.")
-    columns = min(2, len(panels))
+    columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
-    figure = new_figure(8.6, 2.1 * rows)
+    figure = new_figure(10.6 if columns > 2 else 8.6, 2.1 * rows)
     axes = np.ravel(figure.subplots(rows, columns, squeeze=False))
     for ax, (name, title, paths) in zip(axes, panels, strict=False):
         for chain, path in enumerate(paths):
@@ -127,7 +130,7 @@ def plot_trace(posterior: PosteriorLike) -> Figure:
             if np.isfinite(values.get(name, np.nan))
         ]
         ax.set_title(title, loc="left")
-        ax.set_title(", ".join(figures), loc="right", fontsize=8.5, fontweight="normal",
+        ax.set_title("\n".join(figures), loc="right", fontsize=8.5, fontweight="normal",
                      color=MUTED)  # fmt: skip
         ax.set_xlabel("recorded iteration")
     for ax in axes[len(panels) :]:
@@ -136,6 +139,11 @@ def plot_trace(posterior: PosteriorLike) -> Figure:
 
 
 _THRESHOLD = re.compile(r"^(?P<family>.*?)_?p_(?P<p>[0-9.]+(?:e[-+]?[0-9]+)?)$", re.IGNORECASE)
+
+
+def _lighter(color: str) -> str:
+    """Return a hex colour mixed half and half with white."""
+    return "#" + "".join(f"{(int(color[i : i + 2], 16) + 255) // 2:02x}" for i in (1, 3, 5))
 
 
 @in_house_style
@@ -175,12 +183,20 @@ def plot_ct_grid(grid: pd.DataFrame, *, metric: str | None = None) -> Figure:
     figure = new_figure(2.9 * columns if columns > 1 else 5.0, 2.5 * rows)
     axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
     best = frame["value"].max()
+    # An AUC without information is 0.5: bars start there.
+    base = 0.5 if "AUC" in metric and frame["value"].min() >= 0.5 else 0.0
     for ax, family in zip(np.ravel(axes), families, strict=False):
         part = frame[frame["family"] == family].sort_values("p")
         x = np.arange(len(part))
         value = part["value"].to_numpy(dtype=float)
         color = colors[re.split(r"[_,]", family)[0]]
-        ax.bar(x, value, width=0.75, color=[color if v == best else color + "77" for v in value])
+        ax.bar(
+            x,
+            value - base,
+            bottom=base,
+            width=0.75,
+            color=[color if v == best else _lighter(color) for v in value],
+        )
         if {"low", "high"} <= set(part):
             low, high = part["low"].to_numpy(dtype=float), part["high"].to_numpy(dtype=float)
             ax.vlines(x, low, high, color="#333333", lw=1)

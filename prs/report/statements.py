@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from prs.report.inputs import ReportInputs, posterior_traces
+from prs.report.inputs import ReportInputs, runs_of
 from prs.report.standard import NOT_REPORTED
 from prs.report.tables import MAX_RHAT, MIN_ESS
 from prs.report.verdicts import LEVELS, Verdict, headline
@@ -24,8 +24,7 @@ def convergence_sentences(
 ) -> list[tuple[str, bool]]:
     """Return for each sampler run a sentence, and whether it converged (True: nothing to fear)."""
     sentences = []
-    for run, posterior in inputs.posteriors.items():
-        traces = posterior_traces(posterior)
+    for run, traces in runs_of(inputs.posteriors).items():
         rows = convergence[convergence["run"] == run]
         bad = rows[rows["verdict"] == "not converged"]
         judged = rows[rows["verdict"].isin(["converged", "not converged"])]

@@ -128,10 +128,10 @@ def new_figure(width: float, height: float) -> Figure:
 
 def write_in_axes(ax: Axes, message: str) -> None:
     """Say in an axes' middle why it is empty, instead of leaving an empty frame."""
-    ax.set_axis_off()
+    ax.grid(visible=False)
     ax.text(
         0.5, 0.5, message, ha="center", va="center", color=MUTED, style="italic", wrap=True,
-        transform=ax.transAxes,
+        transform=ax.transAxes, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
     )  # fmt: skip
 
 
@@ -139,7 +139,9 @@ def write_in_axes(ax: Axes, message: str) -> None:
 def figure_with_message(message: str, width: float = 5.0, height: float = 1.2) -> Figure:
     """Return a figure that only says why there is nothing to see."""
     figure = new_figure(width, height)
-    write_in_axes(figure.add_subplot(), message)
+    ax = figure.add_subplot()
+    ax.set_axis_off()
+    write_in_axes(ax, message)
     return figure
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from prs.report.inputs import CohortLike, ReportInputs, WeightsLike, posterior_traces
+from prs.report.inputs import CohortLike, ReportInputs, Traces, WeightsLike, runs_of
 from prs.report.standard import StandardItem
 from prs.report.verdicts import Verdict
 from prs.report.views import format_number
@@ -29,9 +29,9 @@ __all__ = [
     "weights_frame",
 ]
 
-#: R-hat above this, or fewer effective draws than this, is called not converged where the
-#: sampler gives no verdict of its own (Vehtari et al. 2021 ask for 1.01 and 400 for publication).
-MAX_RHAT, MIN_ESS = 1.05, 100.0
+#: R-hat above this, or fewer effective draws than this, is called not converged: the sampler's
+#: own limits (`prs.weights.csx_posterior`). Vehtari et al. 2021 ask for 1.01 and 400.
+MAX_RHAT, MIN_ESS = 1.05, 50.0
 N_TOP_WEIGHTS = 10
 
 
@@ -47,11 +47,14 @@ class HtmlTable:
         Cells, formatted.
     numeric : tuple of bool
         Which columns are numbers (set to the right).
+    intervals : tuple of str
+        Headings of the columns whose cells are ``value (lower to upper)``.
     """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     numeric: tuple[bool, ...]
+    intervals: tuple[str, ...] = ()
 
 
 def html_table(
@@ -93,6 +96,8 @@ def _word(value: object) -> str:
         return "–"
     if isinstance(value, (bool, np.bool_)):
         return "yes" if value else "no"
+    if isinstance(value, (float, np.floating)):
+        return f"{value:.6g}"
     return str(value) or "–"
 
 
@@ -155,32 +160,26 @@ def participants_frame(cohort: CohortLike, by: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def convergence_frame(posteriors: Mapping[str, Any]) -> pd.DataFrame:
-    """Return one row a run and parameter: rhat, ess, last level of the path, verdict."""
+def convergence_frame(runs: Mapping[str, Traces]) -> pd.DataFrame:
+    """Return one row a run and parameter: mean after burn-in, rhat, ess, verdict."""
     rows = []
-    for run, posterior in posteriors.items():
-        traces = posterior_traces(posterior)
-        paths = {"phi": traces.phi} if traces.phi.size else {}
-        paths |= {f"sigma_{p}": path for p, path in traces.sigma.items()}
-        for name in dict.fromkeys([*paths, *traces.rhat]):
-            path = paths.get(name)
+    for run, traces in runs.items():
+        for name in dict.fromkeys([*traces.paths, *traces.rhat]):
+            path = traces.paths.get(name)
             rhat, ess = traces.rhat.get(name, np.nan), traces.ess.get(name, np.nan)
-            known = np.isfinite(rhat) or np.isfinite(ess)
-            bad = rhat > MAX_RHAT or ess < MIN_ESS
-            fixed = path is not None and path.size > 1 and np.ptp(path) == 0
-            mean = np.nan
-            if path is not None and path.size:
+            mean, is_fixed = np.nan, False
+            if path is not None:
                 mean = float(path[:, min(traces.n_burnin, path.shape[1] - 1) :].mean())
+                is_fixed = path.size > 1 and float(np.ptp(path)) == 0
+            if is_fixed:
+                verdict = "fixed"
+            elif not np.isfinite(rhat) and not np.isfinite(ess):
+                verdict = "not judged"
+            else:
+                verdict = "not converged" if rhat > MAX_RHAT or ess < MIN_ESS else "converged"
             rows.append(
-                {
-                    "run": run,
-                    "parameter": name,
-                    "mean": mean,
-                    "rhat": rhat,
-                    "ess": ess,
-                    "verdict": "fixed" if fixed else "not judged" if not known
-                    else "not converged" if bad else "converged",
-                }
+                {"run": run, "parameter": name, "mean": mean, "rhat": rhat, "ess": ess,
+                 "verdict": verdict}
             )  # fmt: skip
     return pd.DataFrame(rows, columns=["run", "parameter", "mean", "rhat", "ess", "verdict"])
 
@@ -270,7 +269,7 @@ def collect_frames(
         "match_losses": losses_frame(inputs.match_reports),
         "read_losses": pd.DataFrame(read_losses, columns=["source", "reason", "n"]),
         "ld": inputs.ld if inputs.ld is not None else pd.DataFrame(),
-        "convergence": convergence_frame(inputs.posteriors),
+        "convergence": convergence_frame(runs_of(inputs.posteriors)),
         "weights": weights_frame(inputs.weights),
         "top_weights": top_weights_frame(inputs.weights, score),
         "ct_grid": inputs.ct_grid if inputs.ct_grid is not None else pd.DataFrame(),

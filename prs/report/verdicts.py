@@ -46,7 +46,7 @@ MAX_AUC_WIDTH = 0.10
 LEVELS = {
     "usable": "Usable as it stands",
     "recalibrate": "Usable with recalibration",
-    "rank": "Ranks people; predicted risks not reliable",
+    "rank": "Ranks people; predictions not reliable",
     "unsupported": "No evidence that it predicts",
     "insufficient": "Insufficient data",
 }
@@ -58,14 +58,23 @@ class CalibrationVerdict:
 
     Attributes
     ----------
-    state : {"good", "off", "uncertain", "insufficient"}
-        ``uncertain``: compatible with good calibration, but also with bad.
-    text : str
-        In words, with the figures.
+    state : {"good", "off", "uncertain", "insufficient", "absent"}
+        ``uncertain``: compatible with good calibration, but also with bad; ``absent``: there is
+        no such model.
+    words : str
+        In words.
+    figures : tuple of str
+        The figures that it rests on; empty where there are none.
     """
 
     state: str
-    text: str
+    words: str
+    figures: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The words and the figures."""
+        return f"{self.words}: {', '.join(self.figures)}" if self.figures else self.words
 
 
 @dataclass(frozen=True)
@@ -135,6 +144,8 @@ def judge_calibration(
     """
     where = {"score": score, "group": group, "model": model}
     table = evaluation.calibration
+    if rows_of(table, **where).empty:
+        return CalibrationVerdict("absent", "not done")
     slope = estimate(table, "slope", **where)
     slope_state = _state(slope, 1.0, TOLERANCE, slope.upper - slope.lower > MAX_SLOPE_WIDTH)
     words: list[str] = []
@@ -160,7 +171,7 @@ def judge_calibration(
         words.append("too spread out" if slope.value < 1 else "not spread out enough")
     state = "off" if "off" in states else "uncertain" if "uncertain" in states else "good"
     head = {"good": "good", "uncertain": "not settled"}.get(state) or ", ".join(words)
-    return CalibrationVerdict(state, f"{head}: {shown}, slope {slope.text()}")
+    return CalibrationVerdict(state, head, (shown, f"slope {slope.text()}"))
 
 
 def judge(evaluation: Evaluation, score: str | None = None) -> tuple[Verdict, ...]:
@@ -224,10 +235,12 @@ def _judge_group(evaluation: Evaluation, score: str, group: str) -> Verdict:
         if not is_reference and relative.is_known and relative.upper < 1:
             remarks.append(
                 f"less accurate than in {evaluation.reference_group} "
-                f"({format_number(relative.value)} times)"
+                f"(ratio {format_number(relative.value)})"
             )
-        if level == "rank" and "insufficient" in (before.state, after.state):
-            remarks.append("too few people to judge recalibration")
+        if level == "rank" and after.state == "absent":
+            remarks.append("no recalibration was done")
+        elif level == "rank" and "insufficient" in (before.state, after.state):
+            remarks.append("too few people to judge calibration")
         elif level == "rank" and after.state == "uncertain":
             remarks.append("calibration after correction not settled")
     elif ":" in accuracy.status:
@@ -290,5 +303,11 @@ def rules(evaluation: Evaluation) -> tuple[tuple[str, str], ...]:
             LEVELS["recalibrate"],
             "that model is not shown to be calibrated; recalibrated in the ancestry, it is.",
         ),
-        (LEVELS["rank"], "none of the above: higher scores mean higher risk, no more than that."),
+        (
+            LEVELS["rank"],
+            (
+                f"none of the above: higher scores go with higher {'risk' if binary else 'values'}, "
+                "no more than that."
+            ),
+        ),
     )

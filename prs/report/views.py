@@ -76,15 +76,18 @@ class Estimate:
         """Return ``0.71 (0.68 to 0.74)``, or the reason why there is none."""
         if not self.is_known:
             return short_status(self.status) if self.status != "ok" else "–"
-        text = format_number(self.value, digits)
+        text = format_number(self.value, digits, fixed=True)
         if self.has_interval:
-            low, high = format_number(self.lower, digits), format_number(self.upper, digits)
+            low, high = (format_number(v, digits, fixed=True) for v in (self.lower, self.upper))
             text += f" ({low} to {high})"
         return text
 
 
-def format_number(value: object, digits: int = 2) -> str:
-    """Return a number as a reader wants it: fixed digits, thousands marked, a true minus."""
+def format_number(value: object, digits: int = 2, *, fixed: bool = False) -> str:
+    """Return a number as a reader wants it: thousands marked, a true minus.
+
+    Values that `digits` places cannot show are written as powers of ten, unless `fixed`.
+    """
     if value is None or value is pd.NA:
         return "–"
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
@@ -92,7 +95,7 @@ def format_number(value: object, digits: int = 2) -> str:
     number = float(value)  # type: ignore[arg-type]
     if not np.isfinite(number):
         return "–" if np.isnan(number) else ("∞" if number > 0 else "−∞")
-    if number == 0 or 10**-digits / 2 <= abs(number) < 1e6:
+    if fixed or number == 0 or 10**-digits / 2 <= abs(number) < 1e6:
         text = f"{number:,.{digits}f}"
         if float(text.replace(",", "")) == 0:
             text = text.lstrip("-")
