@@ -1,0 +1,425 @@
+"""Combining scores: the linear combination, or the best column, found on tuning people only."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from prs.errors import AncestryDataError, SettingsError
+from prs.inputs.cohort import Cohort
+from prs.samples import match_samples
+from prs.weights.score_table import Scores
+from prs.weights.table import Weights
+
+__all__ = ["CombinedScore", "combine", "select_best"]
+
+logger = logging.getLogger(__name__)
+
+#: The group of the fit that everybody shares.
+POOLED = "all"
+#: A group smaller than this, or with fewer cases or controls, has no fit of its own.
+MIN_PEOPLE = 100
+MIN_EVENTS = 50
+_MAX_STEPS = 100
+
+
+@dataclass(frozen=True, eq=False)
+class CombinedScore:
+    """A linear combination of scores, fitted on tuning people; one for all, or one a group.
+
+    The combined score is the sum over columns of coefficient x (score - mean) / sd. The
+    covariates that were in the model are not in the score.
+
+    Attributes
+    ----------
+    name : str
+        Name of the combined column.
+    columns : tuple of str
+        The S scores that it is made of.
+    groups : tuple of str
+        The G groups with coefficients of their own; the first is "all".
+    coefficients : ndarray of float64, shape (G, S)
+        Per standard deviation: log odds for a binary outcome, else units of the outcome.
+    mean, sd : ndarray of float64, shape (S,)
+        Of each score among the tuning people.
+    by : str or None
+        The label that tells groups apart.
+    tuning_ids : ndarray of object (str)
+        Individual ids of the people used; they may not judge the score.
+    table : DataFrame
+        What was fitted: see `combine` and `select_best`.
+    notes : tuple of str
+        Groups that share the pooled fit, and why.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    groups: tuple[str, ...]
+    coefficients: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    sd: NDArray[np.float64]
+    by: str | None
+    tuning_ids: NDArray[np.object_]
+    table: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+    def apply(self, scores: Scores, cohort: Cohort | None = None) -> Scores:
+        """Return the combined score of everybody in `scores`, as one column.
+
+        Parameters
+        ----------
+        scores : Scores
+            With all of `columns`.
+        cohort : Cohort, optional
+            Needed where the combination differs by group: it holds people's labels. People who
+            are not in it, or whose group has no fit, get the pooled combination.
+
+        Raises
+        ------
+        ColumnError
+            If a column is not there.
+        SettingsError
+            If labels are needed and not given.
+        """
+        part = scores.select(self.columns)
+        standardised = (part.values - self.mean) / self.sd
+        group = np.zeros(part.n_samples, dtype=np.int64)
+        if self.by is not None:
+            if cohort is None or self.by not in cohort.labels:
+                raise SettingsError(
+                    f"this combination differs by {self.by!r}, and there are no such labels",
+                    remedy=f"give the cohort, read with labels=({self.by!r},)",
+                )
+            here, there = match_samples(
+                part.samples, cohort.samples, what="the scores", target_name="the cohort"
+            )
+            place = {name: i for i, name in enumerate(self.groups)}
+            group[here] = [place.get(str(label), 0) for label in cohort.labels[self.by][there]]
+        values = np.einsum("ns,ns->n", standardised, self.coefficients[group])
+        return Scores(
+            samples=part.samples,
+            values=values[:, None],
+            names=(self.name,),
+            n_used=part.n_used.max(keepdims=True),
+            n_missing=part.n_missing.max(keepdims=True),
+            missing_rate=part.missing_rate,
+            reports=part.reports,
+            n_variants=part.n_variants,
+            average=part.average,
+        )
+
+    def combine_weights(self, weights: Weights, group: str = POOLED) -> Weights:
+        """Return one column of weights that gives this score, up to a constant.
+
+        Parameters
+        ----------
+        weights : Weights
+            With all of `columns`; the scores must have been sums, not averages.
+        group : str
+            One of `groups`.
+        """
+        if group not in self.groups:
+            raise SettingsError(f"no fit for group {group!r}; there are {', '.join(self.groups)}")
+        part = weights.select(self.columns)
+        per_unit = self.coefficients[self.groups.index(group)] / self.sd
+        return Weights(
+            part.variants, part.weights @ per_unit, (self.name,), part.eaf, part.metadata
+        )
+
+
+def combine(
+    scores: Scores,
+    cohort: Cohort,
+    *,
+    columns: Sequence[str] | None = None,
+    name: str = "combined",
+    by: str | None = None,
+    nonnegative: bool = False,
+    min_people: int = MIN_PEOPLE,
+    min_events: int = MIN_EVENTS,
+) -> CombinedScore:
+    """Fit the linear combination of scores on tuning people (PRS-CSx's last step).
+
+    Scores are standardised among the tuning people and enter a linear model (logistic for a
+    binary outcome) beside the cohort's covariates.
+
+    Parameters
+    ----------
+    scores : Scores
+        Scores to combine.
+    cohort : Cohort
+        With a split; only people whose split is "tuning" are looked at.
+    columns : sequence of str, optional
+        Which scores; default: all.
+    name : str
+        Name of the combined column.
+    by : str, optional
+        A label of the cohort: fit once for each of its groups, as Ruan et al. (2022) do for
+        each target population. Groups with fewer than `min_people` tuning people, or (binary)
+        fewer than `min_events` cases or controls, share the fit of all tuning people; `notes`
+        says so.
+    nonnegative : bool
+        Whether coefficients are kept at or above 0.
+    min_people, min_events : int
+        See `by`.
+
+    Returns
+    -------
+    CombinedScore
+        Its `table` has one row a group and score: group, score, coefficient, mean, sd, n
+        (tuning people), n_cases (missing where quantitative).
+
+    Raises
+    ------
+    SettingsError
+        If the cohort has no tuning people or `by` is no label of it.
+    SampleMismatchError
+        If no tuning person has a score.
+    AncestryDataError
+        If the outcome does not vary among tuning people or cases and controls are separated
+        completely.
+    """
+    names = tuple(columns) if columns is not None else scores.names
+    tuning, values = _tuning_people(scores.select(names), cohort)
+    mean, sd = values.mean(axis=0), values.std(axis=0, ddof=1)
+    notes = [f"score {names[s]!r} does not vary and is left out" for s in np.flatnonzero(sd == 0)]
+    sd = np.where(sd > 0, sd, 1.0)
+    standardised = (values - mean) / sd
+    everybody = np.ones(tuning.n, dtype=bool)
+    members = {POOLED: everybody}
+    if by is not None:
+        if by not in tuning.labels:
+            raise SettingsError(
+                f"the cohort was read without a label {by!r}",
+                remedy=f"labels read: {', '.join(tuning.labels) or 'none'}",
+            )
+        labels = np.array([str(label) for label in tuning.labels[by]], dtype=object)
+        for group in dict.fromkeys(labels):
+            members[group] = labels == group
+    groups, coefficients, rows = [], [], []
+    for group, mask in members.items():
+        outcome = tuning.outcome[mask]
+        n_cases = int((outcome == 1).sum()) if tuning.outcome_kind == "binary" else None
+        few = None
+        if group != POOLED:
+            if mask.sum() < min_people:
+                few = f"{mask.sum()} tuning people"
+            elif n_cases is not None and min(n_cases, mask.sum() - n_cases) < min_events:
+                few = f"{n_cases} cases and {mask.sum() - n_cases} controls for tuning"
+        if few:
+            notes.append(f"{by} {group}: {few}; it shares the combination fitted on everybody")
+            continue
+        fitted = _fit(standardised[mask], tuning.take(mask), nonnegative)
+        groups.append(group)
+        coefficients.append(fitted)
+        rows += [
+            (group, score, fitted[s], mean[s], sd[s], int(mask.sum()), n_cases)
+            for s, score in enumerate(names)
+        ]
+    for note in notes:
+        logger.info("%s", note)
+    header = ["group", "score", "coefficient", "mean", "sd", "n", "n_cases"]
+    return CombinedScore(
+        name=name,
+        columns=names,
+        groups=tuple(groups),
+        coefficients=np.stack(coefficients),
+        mean=mean,
+        sd=sd,
+        by=by,
+        tuning_ids=tuning.samples.iid,
+        table=pd.DataFrame(rows, columns=header),
+        notes=tuple(notes),
+    )
+
+
+def select_best(
+    scores: Scores,
+    cohort: Cohort,
+    columns: Sequence[str] | None = None,
+    *,
+    name: str | None = None,
+) -> CombinedScore:
+    """Choose the column that predicts best among tuning people (C+T cells, a phi grid).
+
+    Scores are first freed of the covariates by linear regression. The measure is AUC for a
+    binary outcome, and otherwise the share of the outcome's variance, left by the covariates,
+    that the score explains (negative where the score points the wrong way).
+
+    Parameters
+    ----------
+    scores, cohort, columns
+        As for `combine`.
+    name : str, optional
+        Name of the result's column; default: that of the column chosen.
+
+    Returns
+    -------
+    CombinedScore
+        The chosen column, unchanged. `table` has one row a column, best first: score, metric
+        ("auc" or "r2"), value, chosen.
+
+    Raises
+    ------
+    SettingsError
+        If there are no tuning people or no column varies among them.
+    """
+    names = tuple(columns) if columns is not None else scores.names
+    tuning, values = _tuning_people(scores.select(names), cohort)
+    _require_variation(tuning)
+    design = np.column_stack([np.ones(tuning.n), tuning.covariates])
+    residual = values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
+    # rounding leaves a constant column with residuals of this size, not with zeros
+    varies = residual.std(axis=0) > 1e-9 * np.maximum(np.abs(values).max(axis=0), 1e-300)
+    if not varies.any():
+        raise SettingsError("no score varies among the tuning people")
+    measured = np.full(len(names), np.nan)
+    if tuning.outcome_kind == "binary":
+        metric = "auc"
+        for s in np.flatnonzero(varies):
+            measured[s] = _auc(residual[:, s], tuning.outcome == 1)
+    else:
+        metric = "r2"
+        left = tuning.outcome - design @ np.linalg.lstsq(design, tuning.outcome, rcond=None)[0]
+        for s in np.flatnonzero(varies):
+            r = np.corrcoef(residual[:, s], left)[0, 1]
+            measured[s] = np.sign(r) * r * r
+    best = int(np.nanargmax(measured))
+    table = pd.DataFrame(
+        {"score": list(names), "metric": metric, "value": measured, "chosen": False}
+    )
+    table.loc[best, "chosen"] = True
+    table = table.sort_values("value", ascending=False, kind="stable", na_position="last")
+    logger.info("chosen %s: %s %.4g", names[best], metric, measured[best])
+    return CombinedScore(
+        name=name or names[best],
+        columns=(names[best],),
+        groups=(POOLED,),
+        coefficients=np.ones((1, 1)),
+        mean=np.zeros(1),
+        sd=np.ones(1),
+        by=None,
+        tuning_ids=tuning.samples.iid,
+        table=table.reset_index(drop=True),
+    )
+
+
+def _tuning_people(scores: Scores, cohort: Cohort) -> tuple[Cohort, NDArray[np.float64]]:
+    """Return the tuning people who have scores, and these."""
+    tuning = cohort.tuning()
+    here, there = match_samples(
+        tuning.samples, scores.samples, what="the tuning people", target_name="the scores"
+    )
+    values = scores.values[there]
+    known = np.isfinite(values).all(axis=1)
+    lost = tuning.n - int(known.sum())
+    if lost:
+        logger.warning("%d of %d tuning people have no score", lost, tuning.n)
+    return tuning.take(here[known]), values[known]
+
+
+def _require_variation(tuning: Cohort) -> None:
+    if tuning.n < 2 or np.ptp(tuning.outcome) == 0:
+        raise AncestryDataError(
+            f"{tuning.outcome_name!r} has one value among the {tuning.n:,} tuning people",
+            remedy="split the cohort so that the tuning people are like the others",
+        )
+
+
+def _auc(score: NDArray[np.float64], is_case: NDArray[np.bool_]) -> float:
+    """Return the probability that a case scores above a control (ties: half)."""
+    ranks = pd.Series(score).rank().to_numpy()
+    n_cases = int(is_case.sum())
+    n_controls = len(score) - n_cases
+    return float((ranks[is_case].sum() - n_cases * (n_cases + 1) / 2) / (n_cases * n_controls))
+
+
+def _fit(
+    standardised: NDArray[np.float64], people: Cohort, nonnegative: bool
+) -> NDArray[np.float64]:
+    """Return the coefficients of the scores, covariates and an intercept beside them."""
+    _require_variation(people)
+    nuisance = np.column_stack([np.ones(people.n), people.covariates])
+    scale = np.abs(nuisance).max(axis=0)  # birth years beside PCs: keep the problem well scaled
+    nuisance = nuisance / np.where(scale > 0, scale, 1)
+    design = np.column_stack([standardised, nuisance])
+    n_scores = standardised.shape[1]
+    if people.n <= np.linalg.matrix_rank(design):
+        raise AncestryDataError(
+            f"{people.n:,} tuning people are too few for {design.shape[1]} terms",
+            remedy="combine fewer scores, or use fewer covariates",
+        )
+    if not nonnegative:
+        fit = _logistic if people.outcome_kind == "binary" else _linear
+        return fit(design, people.outcome)[:n_scores]
+    return _bounded(design, people.outcome, n_scores, people.outcome_kind == "binary")
+
+
+def _linear(design: NDArray[np.float64], outcome: NDArray[np.float64]) -> NDArray[np.float64]:
+    solution: NDArray[np.float64] = np.linalg.lstsq(design, outcome, rcond=None)[0]
+    return solution
+
+
+def _logistic(design: NDArray[np.float64], outcome: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Fit by iteratively reweighted least squares, halving steps that do not improve."""
+    coefficients = np.zeros(design.shape[1])
+    loss = _logistic_loss(design @ coefficients, outcome)
+    for _ in range(_MAX_STEPS):
+        linear = design @ coefficients
+        fitted = _expit(linear)
+        weight = np.sqrt(np.maximum(fitted * (1 - fitted), 1e-12))
+        step = np.linalg.lstsq(design * weight[:, None], (outcome - fitted) / weight, rcond=None)[0]
+        new = _logistic_loss(design @ (coefficients + step), outcome)
+        while not new <= loss + 1e-12 * abs(loss) and np.abs(step).max() > 1e-12:
+            step = step / 2
+            new = _logistic_loss(design @ (coefficients + step), outcome)
+        coefficients = np.asarray(coefficients + step, dtype=np.float64)
+        if np.abs(step).max() < 1e-8 * (1 + np.abs(coefficients).max()):
+            return coefficients
+        loss = new
+        if loss < 1e-6 * len(outcome):
+            break
+    raise AncestryDataError(
+        "the logistic model has no finite solution: scores and covariates separate the "
+        "cases from the controls completely",
+        remedy="use fewer covariates, or more tuning people",
+    )
+
+
+def _expit(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.exp(-np.logaddexp(0, -x))
+
+
+def _logistic_loss(linear: NDArray[np.float64], outcome: NDArray[np.float64]) -> float:
+    return float(np.sum(np.logaddexp(0, linear) - outcome * linear))
+
+
+def _bounded(
+    design: NDArray[np.float64], outcome: NDArray[np.float64], n_scores: int, binary: bool
+) -> NDArray[np.float64]:
+    """Fit with the first `n_scores` coefficients at or above 0."""
+    from scipy.optimize import lsq_linear, minimize
+
+    n_terms = design.shape[1]
+    lower = np.r_[np.zeros(n_scores), np.full(n_terms - n_scores, -np.inf)]
+    if not binary:
+        return np.asarray(lsq_linear(design, outcome, bounds=(lower, np.inf)).x[:n_scores])
+
+    def loss(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        linear = design @ x
+        return _logistic_loss(linear, outcome), design.T @ (_expit(linear) - outcome)
+
+    found = minimize(
+        loss,
+        np.zeros(n_terms),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(low if np.isfinite(low) else None, None) for low in lower],
+        options={"maxiter": 1000, "ftol": 1e-14, "gtol": 1e-9},
+    )
+    return np.asarray(found.x[:n_scores])
