@@ -1,4 +1,4 @@
-"""Where a person sits: principal components, projection, ancestry labels, scores made comparable."""
+"""Where a person sits: principal components, projection, ancestry; scores made comparable."""
 
 from __future__ import annotations
 

@@ -47,6 +47,7 @@ _TRANSITION = {"A": "G", "G": "A", "C": "T", "T": "C"}
 #: Arrays avoid A/T and C/G variants; some are there all the same.
 _SHARE_TRANSITIONS, _SHARE_PALINDROMIC = 0.80, 0.05
 _FIRST_POSITION = {20: 30_000_000, 21: 18_000_000, 22: 20_000_000}
+_IDS_PER_CHROMOSOME = 40_000_000
 _CHUNK = 1000
 
 
@@ -363,10 +364,12 @@ def _name_variants(founders: Founders, chrom: int, rng: np.random.Generator) -> 
             derived.append(complement)
         else:  # the other transversion
             derived.append(_TRANSITION[complement])
-    numbers = 9_000_000_000 + np.cumsum(rng.integers(1, 20_000, n)) + 30_000_000 * chrom
+    # ascending along the genome and unique: a chromosome has a range of its own
+    steps = rng.integers(1, max(2, _IDS_PER_CHROMOSOME // n), n)
+    numbers = 9_000_000_000 + _IDS_PER_CHROMOSOME * chrom + np.cumsum(steps)
     return VariantTable(
         chrom=np.full(n, chrom, dtype=np.int8),
-        pos=founders.position + _FIRST_POSITION.get(chrom, 20_000_000),
+        pos=(founders.position + _FIRST_POSITION.get(chrom, 20_000_000)).astype(np.int32),
         id=np.array([f"rs{number}" for number in numbers], dtype=object),
         effect_allele=np.array(derived, dtype=object),
         other_allele=ancestral,

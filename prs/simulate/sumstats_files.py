@@ -19,6 +19,7 @@ __all__ = ["Dialect", "write_sumstats"]
 Dialect = Literal["prscs_or_p", "prscs_beta_se", "gwas_ssf"]
 
 _COMPLEMENT = {"A": "T", "C": "G", "G": "C", "T": "A"}
+_MIN_MAF = 0.005
 _SHARE_SWAPPED, _SHARE_FLIPPED, _SHARE_LOWER = 0.30, 0.05, 0.01
 _SHARE_DUPLICATE, _SHARE_MISSING, _SHARE_UNKNOWN = 0.002, 0.001, 0.005
 
@@ -61,7 +62,6 @@ def _add_dirt(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
         frame.loc[flipped, column] = frame.loc[flipped, column].map(_COMPLEMENT)
         frame.loc[lower, column] = frame.loc[lower, column].str.lower()
 
-    # floats, so that a share of rows may be none in a small file
     again = frame.iloc[rng.choice(n, round(_SHARE_DUPLICATE * n), replace=False)].copy()
     again["se"] *= 1.5
     again["p"] = np.minimum(again["p"] * 10 + 0.01, 1.0)
@@ -99,7 +99,8 @@ def write_sumstats(
     variants : VariantTable
         The variants; `association` is for their effect allele.
     association : Association
-        The statistics. Variants that do not vary are left out.
+        The statistics. Variants with a minor allele frequency below 0.5 % are left out, as most
+        published files do.
     dialect : {"prscs_or_p", "prscs_beta_se", "gwas_ssf"}
         ``SNP A1 A2 OR P`` (``BETA P`` where the outcome is quantitative), ``SNP A1 A2 BETA SE``,
         or the GWAS Catalog's GWAS-SSF columns.
@@ -111,10 +112,11 @@ def write_sumstats(
         For the dirt.
     """
     frame = _to_frame(variants, association)
-    frame = frame[frame["beta"].notna()].reset_index(drop=True)
+    common = np.minimum(frame["eaf"], 1 - frame["eaf"]) >= _MIN_MAF
+    frame = frame[frame["beta"].notna() & common].reset_index(drop=True)
     if dirt:
         frame = _add_dirt(frame, rng)
-    beta, se = _format(frame["beta"], "%.5f"), _format(frame["se"], "%.5f")
+    beta, se = _format(frame["beta"], "%.6f"), _format(frame["se"], "%.6f")
     p = _format(frame["p"], "%.4g")
     if dialect == "gwas_ssf":
         table = pd.DataFrame(
