@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -76,8 +78,9 @@ class TextTable:
         try:
             frame = self._parse([*types], types)
         except (ValueError, OverflowError, pd.errors.ParserError) as error:
-            for name in numbers:
-                self._check_numbers(name)
+            with contextlib.suppress(pd.errors.ParserError):  # that is `error`, once more
+                for name in numbers:
+                    self._check_numbers(name)
             raise FileFormatError(
                 f"cannot be parsed as a table ({error})", path=self.path
             ) from error
@@ -111,6 +114,7 @@ class TextTable:
             na_values=list(MISSING),
             keep_default_na=False,
             engine="c",
+            quoting=csv.QUOTE_NONE,
             encoding_errors="replace",
             skipinitialspace=True,
         )
@@ -178,6 +182,8 @@ def open_table(path: str | Path, what: str) -> TextTable:
     data = read_bytes(path, what)
     if b"\0" in data[:4096]:
         raise FileFormatError(f"is a binary file, where {what} were expected", path=path)
+    # quotes around cells (as R writes them) say nothing; a quoted separator is refused by width
+    data = data.replace(b'"', b"")
     start = 3 if data.startswith(b"\xef\xbb\xbf") else 0
     while True:
         end = data.find(b"\n", start)
@@ -192,12 +198,11 @@ def open_table(path: str | Path, what: str) -> TextTable:
     if separator != "\t" and "," in line:
         separator = ","
     cells = re.split(separator, line.strip() if separator == r"\s+" else line)
-    header = tuple(cell.strip().strip('"').strip() for cell in cells)
+    header = tuple(cell.strip() for cell in cells)
     table = TextTable(path, data, start, separator, header, what)
     if not data[end:].strip():
         raise FileFormatError("has a header and no rows", path=path, line=1)
-    if b'"' not in data:  # a quoted cell may hold the separator
-        _check_widths(table, end + 1)
+    _check_widths(table, end + 1)
     return table
 
 
@@ -224,8 +229,8 @@ def _check_widths(table: TextTable, start: int) -> None:
                     for i in bad[:5]
                 ],
                 n_rows=len(bad),
-                remedy="the file may be truncated, or a cell may be empty or hold a space: "
-                "write NA where a value is missing",
+                remedy="the file may be truncated, or a cell may be empty or hold a space or "
+                "comma: write NA where a value is missing",
             )
         line += len(counts)
         offset = stop
