@@ -1,0 +1,481 @@
+"""The chain for one study, from files to the report; no science of its own."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from prs.evaluation.evaluate import evaluate
+from prs.files import write_atomically, write_table
+from prs.inputs.cohort import Cohort, read_cohort
+from prs.inputs.genotypes import Genotypes, open_genotypes, read_sample_list
+from prs.inputs.harmonise import HarmonisedSumStats, harmonise, write_harmonised
+from prs.inputs.sumstats import read_sumstats
+from prs.ld.blocks import read_blocks
+from prs.ld.compute import compute_ld
+from prs.ld.store import open_ld, write_ld
+from prs.provenance import Provenance, digest_file
+from prs.report.write import ReportInputs, write_report
+from prs.samples import match_samples
+from prs.scoring import read_scores, score, write_scores
+from prs.stages import Stages
+from prs.study import Population, Study, read_study
+from prs.variants import MatchReport, match_variants
+from prs.weights.choose import choose_scores
+from prs.weights.csx import fit_csx
+from prs.weights.csx_store import read_posterior, write_posterior
+from prs.weights.table import read_weights, write_weights
+from prs.weights.threshold import clump_and_threshold
+
+if TYPE_CHECKING:
+    from prs.ld.reference import LDReference
+
+__all__ = ["StudyResult", "run_study"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """Where a study's results are.
+
+    Attributes
+    ----------
+    folder : Path
+        The folder of the results.
+    report : Path
+        The HTML page.
+    stages_run : tuple of str
+        Stages that were run this time; the others were unchanged.
+    """
+
+    folder: Path
+    report: Path
+    stages_run: tuple[str, ...]
+
+
+def run_study(
+    path: str | Path,
+    *,
+    n_threads: int | None = None,
+    force: bool = False,
+    say: Callable[[str], None] | None = None,
+) -> StudyResult:
+    """Run a study file from genotypes and summary statistics to the report.
+
+    Parameters
+    ----------
+    path : str or Path
+        The study file (see `prs.study`).
+    n_threads : int, optional
+        Worker threads; default: the study file's, else all cores. Results do not depend on it.
+    force : bool
+        Run every stage, unchanged or not.
+    say : callable, optional
+        Gets one line for each stage; default: the log.
+
+    Returns
+    -------
+    StudyResult
+
+    Raises
+    ------
+    PrsError
+        For anything wrong with the study file or with a file that it names.
+    """
+    study = read_study(path)
+    run = _Run(study, n_threads or study.threads, force, say or logger.info)
+    return run.all()
+
+
+class _Run:
+    """One run: the open inputs, and the stages in their order."""
+
+    def __init__(
+        self, study: Study, n_threads: int | None, force: bool, say: Callable[[str], None]
+    ) -> None:
+        self.study, self.n_threads, self.say = study, n_threads, say
+        self.folder = study.out_folder
+        self.stages = Stages(self.folder, say, force)
+        self.target = open_genotypes(str(study.file(study.target.genotypes)))
+        self.cohort = self._read_cohort()
+        self.reports: list[MatchReport] = []
+        self.ld_files: dict[str, list[Path]] = {}
+
+    def all(self) -> StudyResult:
+        """Run every stage."""
+        study = self.study
+        self.say(
+            f"{study.title}: {self.target.n_samples:,} people x "
+            f"{self.target.n_variants:,} variants, {len(study.populations)} GWAS"
+        )
+        references = {name: self._ld(name, pop) for name, pop in study.populations.items()}
+        statistics = {
+            name: self._harmonise(name, pop, references[name])
+            for name, pop in study.populations.items()
+        }
+        weights = [*self._clump_and_threshold(), *self._shrink(statistics, references)]
+        scores = self._combine(self._score(weights))
+        page = self._report(scores, weights, references)
+        return StudyResult(self.folder, page, tuple(self.stages.ran))
+
+    def _read_cohort(self) -> Cohort:
+        target = self.study.target
+        cohort = read_cohort(
+            self.study.file(target.cohort),
+            outcome=target.outcome,
+            kind=target.kind,
+            covariates=target.covariates,
+            labels=[target.ancestry],
+            split=target.split,
+        )
+        match_samples(
+            cohort.samples,
+            self.target.samples,
+            what="the cohort",
+            target_name=f"the genotypes {self.target.path}",
+            path=self.study.file(target.cohort),
+        )
+        return cohort
+
+    def _reference(self, name: str) -> Genotypes:
+        """Return a population's reference genotypes, or the target's where it has none."""
+        population = self.study.populations[name]
+        if population.reference is None:
+            return self.target
+        genotypes = open_genotypes(str(self.study.file(population.reference)))
+        if population.reference_samples is None:
+            return genotypes
+        listed = self.study.file(population.reference_samples)
+        _, index = match_samples(
+            read_sample_list(listed),
+            genotypes.samples,
+            what=f"the reference people of {name}",
+            target_name=genotypes.path,
+            path=listed,
+        )
+        return genotypes.subset(samples=index)
+
+    def _reference_files(self, name: str) -> list[Path]:
+        population = self.study.populations[name]
+        extra = [population.reference_samples, population.blocks]
+        return [
+            *self._reference(name).files,
+            *(self.study.file(file) for file in extra if file is not None),
+        ]
+
+    def _ld(self, name: str, population: Population) -> LDReference:
+        """Open or compute a population's LD, and keep the variants that the target has."""
+        if population.ld is not None:
+            path = self.study.file(population.ld)
+        else:
+            path = self.folder / "ld" / f"{name}.h5"
+
+            def work() -> str:
+                blocks = population.blocks
+                ld = compute_ld(
+                    self._reference(name),
+                    blocks=None if blocks is None else read_blocks(self.study.file(blocks)),
+                    population=name,
+                    n_threads=self.n_threads,
+                )
+                write_ld(ld, path)
+                return f"{len(ld.variants):,} variants, {ld.n_blocks:,} blocks"
+
+            self.stages.run(
+                f"ld {name}",
+                settings={"population": name},
+                inputs=self._reference_files(name),
+                outputs=[path],
+                work=work,
+            )
+        self.ld_files[name] = _ld_files(path, name)
+        reference = open_ld(path, population=name)
+        match = match_variants(
+            reference.variants,
+            self.target.variants,
+            palindromic="keep",
+            min_overlap=self.study.harmonise.min_overlap,
+            what=f"the LD reference of {name}",
+            target_name=f"the genotypes {self.target.path}",
+        )
+        self.reports.append(
+            match.report(f"LD reference {name}", "target genotypes", self.target.n_variants)
+        )
+        return reference.subset(np.sort(match.query_index))
+
+    def _harmonise(
+        self, name: str, population: Population, reference: LDReference
+    ) -> HarmonisedSumStats:
+        statistics = read_sumstats(
+            self.study.file(population.sumstats),
+            population=name,
+            n=population.n,
+            columns=population.columns or None,
+        )
+        harmonised = harmonise(
+            statistics,
+            reference.variants,
+            eaf=reference.eaf,
+            palindromic=self.study.harmonise.palindromic,
+            min_overlap=self.study.harmonise.min_overlap,
+            target_name=f"LD reference {name}",
+        )
+        self.reports.append(harmonised.report)
+        self.say(f"harmonise {name}: {harmonised.report}")
+        folder = self.folder / "harmonised"
+        write_harmonised(harmonised, folder / f"{name}.tsv.gz")
+        write_table(harmonised.report.to_frame(), folder / f"{name}.match.tsv")
+        return harmonised
+
+    def _clump_and_threshold(self) -> list[Path]:
+        settings = self.study.methods.ct
+        if settings is None:
+            return []
+        written = []
+        for name in settings.populations or list(self.study.populations):
+            path = self.folder / "weights" / f"ct_{name}.tsv"
+            statistics = self.study.file(self.study.populations[name].sumstats)
+            self.stages.run(
+                f"clump and threshold {name}",
+                settings=self._settings(settings, name),
+                inputs=[statistics, *self._reference_files(name), *self.target.files],
+                outputs=[path],
+                work=partial(self._write_threshold_weights, name, path),
+            )
+            written.append(path)
+        return written
+
+    def _write_threshold_weights(self, name: str, path: Path) -> str:
+        settings, population = self.study.methods.ct, self.study.populations[name]
+        assert settings is not None
+        genotypes = self._reference(name)
+        match = match_variants(genotypes.variants, self.target.variants, palindromic="keep")
+        genotypes = genotypes.subset(variants=np.sort(match.query_index))
+        statistics = harmonise(
+            read_sumstats(
+                self.study.file(population.sumstats),
+                population=name,
+                n=population.n,
+                columns=population.columns or None,
+            ),
+            genotypes.variants,
+            eaf=genotypes.eaf(),
+            palindromic=self.study.harmonise.palindromic,
+            min_overlap=self.study.harmonise.min_overlap,
+        )
+        weights = clump_and_threshold(
+            statistics,
+            genotypes,
+            p_thresholds=settings.p_thresholds,
+            r2=settings.r2,
+            kb=settings.kb,
+            n_threads=self.n_threads,
+        )
+        write_weights(weights.rename([f"ct_{column}" for column in weights.names]), path)
+        return f"{len(weights.variants):,} index variants, {len(weights.names)} thresholds"
+
+    def _shrink(
+        self,
+        statistics: Mapping[str, HarmonisedSumStats],
+        references: Mapping[str, LDReference],
+    ) -> list[Path]:
+        settings = self.study.methods.csx
+        if settings is None:
+            return []
+        fits = {f"cs_{name}": [name] for name in settings.single}
+        if settings.joint and len(statistics) > 1:
+            fits["csx"] = list(statistics)
+        elif settings.joint:
+            fits.setdefault(f"cs_{next(iter(statistics))}", list(statistics))
+        written = []
+        for label, names in fits.items():
+            paths = [self.folder / "weights" / f"{label}.{end}" for end in ("tsv", "npz")]
+
+            def work(
+                label: str = label, names: list[str] = names, paths: list[Path] = paths
+            ) -> str:
+                posterior = fit_csx(
+                    {name: statistics[name] for name in names},
+                    {name: references[name] for name in names},
+                    phi=tuple(settings.phi) if isinstance(settings.phi, list) else settings.phi,
+                    n_iter=settings.n_iter,
+                    n_burnin=settings.n_burnin,
+                    thin=settings.thin,
+                    n_chains=settings.n_chains,
+                    psi_max=settings.psi_max,
+                    seed=self.study.seed,
+                    n_threads=self.n_threads,
+                )
+                weights = posterior.weights()
+                columns = (
+                    [label] if len(names) == 1 else [f"{label}_{name}" for name in weights.names]
+                )
+                if len(names) == 1:
+                    weights = weights.select(weights.names[:1])
+                write_weights(weights.rename(columns), paths[0])
+                write_posterior(posterior, paths[1])
+                for warning in posterior.warnings:
+                    self.say(f"  warning: {warning}")
+                return posterior.summary()
+
+            self.stages.run(
+                f"shrink {label}",
+                settings=self._settings(settings, *names),
+                inputs=[
+                    *(self.folder / "harmonised" / f"{name}.tsv.gz" for name in names),
+                    *(file for name in names for file in self.ld_files[name]),
+                ],
+                outputs=paths,
+                work=work,
+            )
+            written.append(paths[0])
+        return written
+
+    def _settings(self, section: Any, *names: str) -> dict[str, Any]:
+        """Return what a stage's key holds besides its input files."""
+        return {
+            "section": msgspec.to_builtins(section),
+            "populations": {
+                name: msgspec.to_builtins(self.study.populations[name]) for name in names
+            },
+            "harmonise": msgspec.to_builtins(self.study.harmonise),
+            "seed": self.study.seed,
+        }
+
+    def _score(self, weights: list[Path]) -> Path:
+        path = self.folder / "scores" / "all.scores.tsv"
+
+        def work() -> str:
+            scores = score(
+                self.target, [read_weights(file) for file in weights], n_threads=self.n_threads
+            )
+            write_scores(scores, path)
+            return f"{len(scores.samples):,} people, {len(scores.names)} columns"
+
+        self.stages.run(
+            "score",
+            settings={},
+            inputs=[*weights, *self.target.files],
+            outputs=[path],
+            work=work,
+        )
+        return path
+
+    def _combine(self, path: Path) -> Path:
+        """Let the tuning people choose: the best of each grid, and the weights of populations."""
+        final = self.folder / "scores" / "final.scores.tsv"
+        choices = self.folder / "scores" / "choices.json"
+
+        def work() -> str:
+            scores = read_scores(path)
+            chosen, record = choose_scores(scores, self.cohort, by=self.study.target.ancestry)
+            write_scores(chosen, final)
+            with write_atomically(choices) as temporary:
+                temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            return ", ".join(chosen.names)
+
+        self.stages.run(
+            "combine",
+            settings=msgspec.to_builtins(self.study.target),
+            inputs=[path, self.study.file(self.study.target.cohort)],
+            outputs=[final, choices],
+            work=work,
+        )
+        return final
+
+    def _report(
+        self, path: Path, weights: list[Path], references: Mapping[str, LDReference]
+    ) -> Path:
+        study, settings = self.study, self.study.evaluation
+        posteriors = [file.with_suffix(".npz") for file in weights]
+        posteriors = [file for file in posteriors if file.exists()]
+
+        def work() -> str:
+            scores = read_scores(path)
+            evaluation = evaluate(
+                scores,
+                self.cohort,
+                by=study.target.ancestry,
+                prevalence=settings.prevalence or None,
+                reference_group=settings.reference_ancestry,
+                n_bins=settings.n_bins,
+                cutpoints=settings.cutpoints,
+                confidence=settings.confidence,
+                seed=study.seed,
+            )
+            inputs = [Path(study.path), *self.target.files, study.file(study.target.cohort)]
+            inputs += [study.file(pop.sumstats) for pop in study.populations.values()]
+            provenance = Provenance(
+                "prs run",
+                study.settings(),
+                study.seed,
+                {Path(file).name: digest_file(file) for file in inputs},
+            )
+            provenance.write(self.folder / "provenance.json")
+            write_report(
+                ReportInputs(
+                    title=study.title,
+                    scores=scores,
+                    cohort=self.cohort,
+                    evaluation=evaluation,
+                    by=study.target.ancestry,
+                    settings=study.settings(),
+                    match_reports=self.reports,
+                    read_losses={"cohort": self.cohort.n_dropped},
+                    ld=_describe_ld(references),
+                    posteriors={file.stem: read_posterior(file) for file in posteriors},
+                    weights=[read_weights(file) for file in weights],
+                    provenance=provenance.to_dict(),
+                    notes=self.cohort.notes,
+                ),
+                self.folder,
+            )
+            self.say(str(evaluation))
+            return f"{len(evaluation.scores)} scores in {len(evaluation.groups)} ancestries"
+
+        page = self.folder / "report.html"
+        self.stages.run(
+            "evaluate and report",
+            settings=study.settings(),
+            inputs=[
+                path,
+                study.file(study.target.cohort),
+                *weights,
+                *posteriors,
+                *(self.folder / "harmonised" / f"{name}.match.tsv" for name in references),
+            ],
+            outputs=[page, self.folder / "report.json"],
+            work=work,
+        )
+        return page
+
+
+def _ld_files(path: Path, population: str) -> list[Path]:
+    """Return the files of an LD reference: itself, or those of a panel folder's population."""
+    if path.is_file():
+        return [path]
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    own = [f for f in files if f.parent.name.lower().endswith(f"_{population.lower()}")]
+    return [f for f in files if f.name.startswith("snpinfo")] + (own or files)
+
+
+def _describe_ld(references: Mapping[str, LDReference]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "population": list(references),
+            "n_samples": [ld.n_samples for ld in references.values()],
+            "n_variants": [len(ld) for ld in references.values()],
+            "n_blocks": [ld.n_blocks for ld in references.values()],
+            "source": [Path(ld.source).name for ld in references.values()],
+        }
+    )
