@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -237,12 +238,8 @@ def write_harmonised(harmonised: HarmonisedSumStats, path: str | Path) -> None:
             "n": harmonised.n_eff,
         }
     )
-    zipped = str(path).endswith(".gz")
+    table = frame.to_csv(None, sep="\t", index=False, na_rep="#NA").encode()
+    if str(path).endswith(".gz"):
+        table = gzip.compress(table, compresslevel=6, mtime=0)  # no time: same input, same file
     with write_atomically(path) as temporary:
-        frame.to_csv(
-            temporary,
-            sep="\t",
-            index=False,
-            na_rep="#NA",
-            compression={"method": "gzip", "mtime": 0} if zipped else None,
-        )
+        temporary.write_bytes(table)
