@@ -15,6 +15,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from prs.errors import SettingsError
+from prs.evaluation.evaluate import evaluate
 from prs.evaluation.result import Evaluation
 from prs.evaluation.tables import COLUMNS, make_frame
 from prs.report import figures
@@ -434,3 +435,35 @@ def test_colors_and_numbers() -> None:
     assert format_number(np.nan) == "–"
     assert Estimate(0.7123, 0.69, 0.74).text() == "0.71 (0.69 to 0.74)"
     assert Estimate(np.nan, np.nan, np.nan, WITHHELD).text() == "insufficient data"
+
+
+@pytest.mark.parametrize("kind", ["binary", "quantitative"])
+def test_report_of_a_real_evaluation(kind: str, tmp_path: Path) -> None:
+    """What `evaluate` returns has all that the page needs, insufficient groups included."""
+    made = make_inputs(kind)
+    rng = np.random.default_rng(7)
+    n = len(made.scores.samples)
+    few = made.cohort.labels["ancestry"] == "ADMIXED"
+    keep = np.flatnonzero(~few | (np.cumsum(few) <= 40))  # fewer than the floors of either kind
+    scores = SimpleNamespace(
+        samples=made.scores.samples.take(keep), values=made.scores.values[keep], names=SCORES
+    )
+    cohort = SimpleNamespace(
+        samples=scores.samples,
+        outcome=made.cohort.outcome[keep],
+        outcome_name="trait",
+        outcome_kind=kind,
+        covariates=made.cohort.covariates[keep],
+        covariate_names=("age", "PC1"),
+        labels={"ancestry": made.cohort.labels["ancestry"][keep]},
+        split=np.where(rng.random(n) < 0.4, "tuning", "test").astype(object)[keep],
+        n=len(keep),
+    )
+    evaluation = evaluate(scores, cohort, n_bootstrap=100)
+    verdicts = {v.group: v for v in judge(evaluation)}
+    assert verdicts["ADMIXED"].level == "insufficient"
+    assert verdicts["EUR"].level in {"usable", "recalibrate"}  # the outcome was made from it
+    assert verdicts["EUR"].contrast.lower > (1 if kind == "binary" else 0)
+    inputs = ReportInputs(title="real", scores=scores, cohort=cohort, evaluation=evaluation)
+    page = Page(write_report(inputs, tmp_path).read_text(encoding="utf-8")).text
+    assert "Insufficient data: ADMIXED" in re.sub(r"\s+", " ", page)

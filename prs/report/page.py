@@ -108,6 +108,8 @@ def build_page(inputs: ReportInputs) -> Page:
     convergence = frames.get("convergence", pd.DataFrame({"run": [], "verdict": []}))
     provenance = dict(inputs.provenance)
     groups = groups_in_order(evaluation)
+    sentences = convergence_sentences(inputs, convergence)
+    unconverged = [text for text, _ in sentences if "NOT CONVERGED" in text]
     context: dict[str, Any] = {
         "title": inputs.title,
         "outcome": evaluation.outcome,
@@ -137,10 +139,10 @@ def build_page(inputs: ReportInputs) -> Page:
                 *([f"invalid rows: {_reasons(r.details)}"] if r.details else []),
             )
         ],
-        "notes": [*(str(n) for n in inputs.notes), *evaluation.notes],
+        "notes": [*(str(n) for n in inputs.notes), *unconverged, *evaluation.notes],
         "intended_use": inputs.intended_use,
         "misuses": misuses(verdicts, evaluation.outcome_kind),
-        "convergence_sentences": convergence_sentences(inputs, convergence),
+        "convergence_sentences": sentences,
         "convergence_rule": convergence_rule(),
         "items": items,
         "not_reported": NOT_REPORTED,

@@ -174,8 +174,12 @@ def facts_for_standard(
         named = ", ".join(str(m) for m in methods) if isinstance(methods, dict) else ""
         facts[10] = (
             (f"Methods: {named}. " if named else "")
-            + "Settings, LD references, convergence and numbers of variants are on this page; "
-            "models were tuned on people other than those they are judged on."
+            + "Settings, LD references, convergence and numbers of variants are on this page. "
+            + (
+                "Risk models were fitted on tuning people and judged on others."
+                if evaluation.settings.get("split")
+                else "Risk models were cross-fitted."
+            )
         )
     if primary_measure(evaluation) == "auc":
         facts[15] = "AUC with DeLong interval, and its gain over covariates: section Accuracy."
@@ -202,4 +206,4 @@ def _listed_counts(participants: pd.DataFrame) -> str:
 def _without_pcs(covariates: Sequence[str]) -> str:
     pcs = [c for c in covariates if re.fullmatch(r"(?i)pc_?\d+", c)]
     others = [c for c in covariates if c not in pcs]
-    return ", ".join([*others, *([f"{len(pcs)} principal components"] if pcs else [])])
+    return ", ".join([*others, *([f"principal components ({len(pcs)})"] if pcs else [])])

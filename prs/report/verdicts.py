@@ -306,8 +306,8 @@ def rules(evaluation: Evaluation) -> tuple[tuple[str, str], ...]:
         (
             LEVELS["rank"],
             (
-                f"none of the above: higher scores go with higher {'risk' if binary else 'values'}, "
-                "no more than that."
+                "none of the above: higher scores go with higher "
+                f"{'risk' if binary else 'values'}, no more than that."
             ),
         ),
     )
