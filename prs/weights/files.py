@@ -169,7 +169,6 @@ def _frame(text: _Text, names: list[str], numbers: Sequence[str]) -> pd.DataFram
         "names": names,
         "index_col": False,
         "keep_default_na": False,
-        "float_precision": "round_trip",
         "encoding": "utf-8",
     }
     types: dict[str, Any] = {name: np.float64 if name in numbers else object for name in names}
