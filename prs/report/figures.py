@@ -6,7 +6,6 @@ in a script ``figure.savefig(...)`` writes it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,32 +14,25 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
+from prs.report.forest_figures import plot_accuracy, plot_portability
 from prs.report.inputs import CohortLike, ScoresLike
+from prs.report.panels import count_label, make_panels, set_titles
 from prs.report.process_figures import LOSS_GROUPS, plot_ct_grid, plot_losses, plot_trace
 from prs.report.style import (
     MUTED,
     ancestry_colors,
     figure_with_message,
     in_house_style,
-    new_figure,
     write_in_axes,
 )
 from prs.report.views import (
-    MEASURE_NAMES,
-    Estimate,
-    estimate,
     groups_in_order,
     pick_score,
-    portability_measure,
-    primary_measure,
     rows_of,
-    short_status,
 )
 from prs.samples import match_samples
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from prs.evaluation.result import Evaluation
 
 __all__ = [
@@ -57,145 +49,6 @@ __all__ = [
 
 #: Curves of a score's density are not drawn for fewer people than this.
 MIN_FOR_DENSITY = 20
-_WIDTH = 10.6  # inches: the width of the page's text
-_COLUMNS = 5
-
-
-def _wrapped(name: str, width: int = 26) -> str:
-    if len(name) <= width:
-        return name
-    cut = name.rfind("_", 0, width)
-    cut = cut + 1 if cut > 0 else width
-    return f"{name[:cut]}\n{_wrapped(name[cut:], width)}"
-
-
-def _panels(n: int, height: float) -> tuple[Figure, list[Axes]]:
-    """Return a figure with n axes side by side, on two rows or more beyond five, and the axes."""
-    n = max(n, 1)
-    rows = -(-n // _COLUMNS)
-    columns = -(-n // rows)
-    figure = new_figure(min(_WIDTH, 2.9 * columns + 0.9), height * rows)
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    axes = list(np.ravel(grid))
-    for ax in axes[n:]:
-        ax.set_axis_off()
-    for ax in axes[max(n - columns, 0) : n]:
-        ax.tick_params(labelbottom=True)
-    for i, ax in enumerate(axes):
-        ax.tick_params(left=i % columns == 0)
-    return figure, axes[:n]
-
-
-def _counts(rows: pd.DataFrame) -> str:
-    """Return ``n 1,200`` and, below it, ``240 cases`` for a panel's title."""
-    if rows.empty:
-        return ""
-    n, events = rows["n"].iloc[0], rows["n_events"].iloc[0]
-    text = "" if pd.isna(n) else f"n {int(n):,}"
-    return text if pd.isna(events) else f"{text}\n{int(events):,} cases"
-
-
-def _titles(ax: Axes, group: str, counts: str, color: str) -> None:
-    ax.set_title(group, loc="left", color=color)
-    ax.set_title(counts, loc="right", fontsize=7.5, fontweight="normal", color=MUTED)
-
-
-def _forest(
-    panels: dict[str, list[Estimate]],
-    labels: Sequence[str],
-    counts: dict[str, str],
-    null: float,
-    xlabel: str,
-) -> Figure:
-    """Draw one panel a group, one row a score: a dot and its interval, or why there is none."""
-    colors = ancestry_colors(panels)
-    lines = sum(1 + 0.5 * _wrapped(label).count("\n") for label in labels)
-    figure, axes = _panels(len(panels), 1.0 + 0.3 * lines)
-    y = np.arange(len(labels))[::-1]
-    for ax, (group, estimates) in zip(axes, panels.items(), strict=True):
-        ax.axvline(null, color=MUTED, lw=0.9, ls=(0, (4, 3)))
-        for yi, e in zip(y, estimates, strict=True):
-            if not e.is_known:
-                ax.text(0.5, yi, short_status(e.status), ha="center", va="center", fontsize=7.5,
-                        style="italic", color=MUTED, transform=ax.get_yaxis_transform(),
-                        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0})  # fmt: skip
-                continue
-            if e.has_interval:
-                ax.plot([e.lower, e.upper], [yi, yi], color=colors[group], lw=1.8)
-            ax.plot(e.value, yi, "o", color=colors[group], ms=5.5, mec="white", mew=0.6)
-        _titles(ax, group, counts.get(group, ""), colors[group])
-        ax.set_ylim(-0.6, len(labels) - 0.4)
-        ax.set_yticks(y, [_wrapped(label) for label in labels])
-        ax.grid(visible=False, axis="y")
-        ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 2.5, 5, 10]))
-    figure.supxlabel(xlabel, fontsize=9.5)
-    return figure
-
-
-@in_house_style
-def plot_accuracy(
-    evaluation: Evaluation, *, measure: str | None = None, scores: Sequence[str] | None = None
-) -> Figure:
-    """Draw a measure of accuracy with its interval: a panel an ancestry, a row a score.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-    measure : str, optional
-        A column of ``evaluation.accuracy`` with ``_lower`` and ``_upper`` beside it; by default
-        ``auc`` for a binary outcome and ``r2_incremental`` for a quantitative one.
-    scores : sequence of str, optional
-        Which scores; default all.
-
-    Returns
-    -------
-    Figure
-    """
-    measure = measure or primary_measure(evaluation)
-    labels = [pick_score(evaluation, s) for s in (scores or evaluation.scores)]
-    groups = groups_in_order(evaluation)
-    table = evaluation.accuracy
-    panels = {g: [estimate(table, measure, score=s, group=g) for s in labels] for g in groups}
-    if not any(e.is_known for row in panels.values() for e in row):
-        return figure_with_message("Insufficient data for accuracy in every ancestry.")
-    null = {"auc": 0.5, "auc_full": 0.5, "odds_ratio": 1.0}.get(measure, 0.0)
-    counts = {g: _counts(rows_of(table, group=g)) for g in groups}
-    return _forest(panels, labels, counts, null, MEASURE_NAMES.get(measure, measure))
-
-
-@in_house_style
-def plot_portability(
-    evaluation: Evaluation, *, measure: str | None = None, scores: Sequence[str] | None = None
-) -> Figure:
-    """Draw accuracy relative to the reference ancestry, with its interval.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-    measure : str, optional
-        A ``measure`` of ``evaluation.portability``; by default R2 on the liability scale where
-        known, Nagelkerke's where not, incremental R2 for a quantitative outcome.
-    scores : sequence of str, optional
-        Which scores; default all.
-
-    Returns
-    -------
-    Figure
-        A panel each ancestry but the reference; 1 means as accurate as in the reference.
-    """
-    measure = measure or portability_measure(evaluation)
-    labels = [pick_score(evaluation, s) for s in (scores or evaluation.scores)]
-    groups = groups_in_order(evaluation, with_everybody=False)
-    groups = [g for g in groups if g != evaluation.reference_group]
-    table = rows_of(evaluation.portability, measure=measure)
-    panels = {g: [estimate(table, "ratio", score=s, group=g) for s in labels] for g in groups}
-    if not any(e.is_known for row in panels.values() for e in row):
-        return figure_with_message(
-            "Insufficient data to compare any ancestry with the reference ancestry."
-        )
-    counts = {g: _counts(rows_of(table, group=g)) for g in groups}
-    xlabel = f"{MEASURE_NAMES.get(measure, measure)}, ratio to {evaluation.reference_group}"
-    return _forest(panels, labels, counts, 1.0, xlabel)
 
 
 @in_house_style
@@ -223,7 +76,7 @@ def plot_calibration(evaluation: Evaluation, *, score: str | None = None) -> Fig
     if known.empty:
         return figure_with_message("Insufficient data for calibration in every ancestry.")
     binary = evaluation.outcome_kind == "binary"
-    figure, axes = _panels(len(groups), 2.75)
+    figure, axes = make_panels(len(groups), 2.75)
     # Limits from curves and dots, not from the ends of the bands, which may be very wide.
     shown = pd.concat([known, bins[bins["observed"].notna()]])[["predicted", "observed"]]
     low, high = float(shown.min().min()), float(shown.max().max())
@@ -231,7 +84,7 @@ def plot_calibration(evaluation: Evaluation, *, score: str | None = None) -> Fig
     limits = (max(low - margin, 0.0) if binary else low - margin, high + margin)
     for ax, group in zip(axes, groups, strict=True):
         head = rows_of(evaluation.calibration, score=score, group=group)
-        _titles(ax, group, _counts(head), colors[group])
+        set_titles(ax, group, count_label(head), colors[group])
         ax.plot(limits, limits, color=MUTED, lw=0.9, ls=(0, (4, 3)))
         drawn = False
         for model, label, color, z in (
@@ -289,10 +142,10 @@ def plot_deciles(evaluation: Evaluation, *, score: str | None = None) -> Figure:
     value = "risk" if binary else "mean"
     if not table[value].notna().any():
         return figure_with_message("Insufficient data for risk by decile in every ancestry.")
-    figure, axes = _panels(len(groups), 2.5)
+    figure, axes = make_panels(len(groups), 2.5)
     for ax, group in zip(axes, groups, strict=True):
         rows = rows_of(table, group=group).sort_values("decile")
-        _titles(ax, group, _counts(rows_of(evaluation.accuracy, score=score, group=group)),
+        set_titles(ax, group, count_label(rows_of(evaluation.accuracy, score=score, group=group)),
                 colors[group])  # fmt: skip
         known = rows[rows[value].notna() & (rows["status"] == "ok")]
         if known.empty:
@@ -382,7 +235,7 @@ def plot_distribution(
     reach = min(float(np.abs(z).max()) + 0.5, 6.0)
     grid = np.linspace(-reach, reach, 301)
     binary = cohort.outcome_kind == "binary"
-    figure, axes = _panels(1 + (len(groups) if binary else 0), 2.4)
+    figure, axes = make_panels(1 + (len(groups) if binary else 0), 2.4)
     ax = axes[0]
     ax.set_title("all groups")
     for group in groups:
@@ -395,7 +248,7 @@ def plot_distribution(
     for ax, group in zip(axes[1:], groups, strict=False):
         here = labels == group
         cases, controls = z[here & (outcome == 1)], z[here & (outcome == 0)]
-        _titles(ax, group, f"{len(cases):,} cases\n{len(controls):,} controls", colors[group])
+        set_titles(ax, group, f"{len(cases):,} cases\n{len(controls):,} controls", colors[group])
         in_cases, in_controls = _density(cases, grid), _density(controls, grid)
         if in_cases is None or in_controls is None:
             write_in_axes(ax, "insufficient data")

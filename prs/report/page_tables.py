@@ -1,0 +1,191 @@
+"""The page's tables as text: figures with their intervals, by score and by ancestry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from prs.report.inputs import ReportInputs
+from prs.report.process_figures import LOSS_GROUPS
+from prs.report.tables import HtmlTable, html_table
+from prs.report.views import (
+    estimate,
+    format_number,
+    groups_in_order,
+    portability_measure,
+    primary_measure,
+    rows_of,
+)
+
+if TYPE_CHECKING:
+    from prs.evaluation.result import Evaluation
+
+__all__ = ["page_tables"]
+
+
+def _joined(frame: pd.DataFrame, columns: Mapping[str, str], digits: int = 2) -> HtmlTable:
+    """Return a table of text whose figures carry their interval: column -> heading."""
+    status = frame["status"] if "status" in frame else pd.Series("ok", index=frame.index)
+    shown = pd.DataFrame(index=frame.index)
+    intervals = []
+    for column, heading in columns.items():
+        if column not in frame or not (frame[column].notna() & (frame[column] != "")).any():
+            continue
+        if f"{column}_lower" in frame:
+            found = [estimate(frame.iloc[[i]], column) for i in range(len(frame))]
+            shown[heading] = [e.text(digits) if e.is_known else "–" for e in found]
+            intervals.append(heading)
+        else:
+            shown[heading] = frame[column]
+    if (status != "ok").any():
+        shown["remark"] = [" " if s == "ok" else str(s) for s in status]
+    return replace(html_table(shown, digits=digits), intervals=tuple(intervals))
+
+
+def _matrix(frame: pd.DataFrame, column: str, digits: int) -> HtmlTable:
+    """Return one measure as a table of scores by groups."""
+    scores, groups = (list(dict.fromkeys(frame[c])) for c in ("score", "group"))
+    rows = [
+        (s, *(estimate(frame, column, score=s, group=g).text(digits) for g in groups))
+        for s in scores
+    ]
+    return HtmlTable(("score", *groups), tuple(rows), (False,) * (len(groups) + 1), tuple(groups))
+
+
+_ACCURACY = {
+    "binary": {
+        "group": "group", "n": "people", "n_events": "cases", "auc": "AUC",
+        "auc_gain": "AUC gain over covariates", "r2_nagelkerke": "R² (Nagelkerke)",
+        "r2_liability": "R² (liability)", "odds_ratio": "odds ratio per SD",
+    },
+    "quantitative": {
+        "group": "group", "n": "people", "r2": "R² of the score",
+        "r2_incremental": "incremental R²", "r2_predictive": "R² predicted",
+        "slope": "slope per SD",
+    },
+}  # fmt: skip
+_CALIBRATION = {
+    "group": "group", "model": "model", "recalibration": "recalibration",
+    "oe": "observed / expected", "intercept": "intercept", "slope": "slope", "brier": "Brier",
+    "ici": "ICI", "fitted_on": "fitted on",
+}  # fmt: skip
+
+
+def _contrasts_table(evaluation: Evaluation, score: str) -> HtmlTable:
+    """Return a row a group: the top decile, against what, and the trend over deciles."""
+    binary = evaluation.outcome_kind == "binary"
+    ratio, level = ("risk_ratio", "risk_top") if binary else ("difference", "mean_top")
+    table = rows_of(evaluation.contrasts, score=score)
+    rows = []
+    for group in groups_in_order(evaluation):
+        here = {"group": group}
+        top = rows_of(table, contrast="top vs bottom", **here)
+        trend = estimate(table, "p", contrast="trend", **here)
+        rows.append(
+            (
+                group,
+                *(format_number(top[c].iloc[0]) if len(top) else "–"
+                  for c in ("n_top", *(["n_events_top"] if binary else []), level)),
+                *(estimate(table, ratio, contrast=f"top vs {other}", **here).text()
+                  for other in ("bottom", "middle", "rest")),
+                format_number(trend.value),
+            )
+        )  # fmt: skip
+    what = "risk ratio" if binary else "difference (SD)"
+    against = tuple(f"{what} to {other}" for other in ("bottom decile", "middle fifth", "rest"))
+    first = ("group", "people in top decile", *(["cases"] if binary else []),
+             "risk" if binary else "mean")  # fmt: skip
+    numeric = (False, *(True,) * (len(first) - 1), False, False, False, True)
+    return HtmlTable((*first, *against, "p of trend"), tuple(rows), numeric, against)
+
+
+_HEADINGS = {
+    "rhat": "R-hat", "ess": "effective draws", "n_samples": "people", "n_variants": "variants",
+    "n_blocks": "blocks", "expected_sd": "expected SD", "n": "rows or people",
+    "largest": "largest |weight|",
+}  # fmt: skip
+
+
+def page_tables(
+    inputs: ReportInputs, frames: dict[str, pd.DataFrame], score: str
+) -> dict[str, HtmlTable]:
+    """Return the tables of the page by name; those without rows are absent."""
+    evaluation = inputs.evaluation
+    quantities = {
+        "accuracy": (
+            rows_of(evaluation.accuracy, score=score),
+            _ACCURACY[evaluation.outcome_kind],
+            3,
+        ),
+        "calibration": (rows_of(evaluation.calibration, score=score), _CALIBRATION, 2),
+    }
+    tables = {
+        name: _joined(frame, columns, digits)
+        for name, (frame, columns, digits) in quantities.items()
+        if len(frame)
+    }
+    tables["all_accuracy"] = _matrix(evaluation.accuracy, primary_measure(evaluation), 3)
+    ratios = rows_of(evaluation.portability, measure=portability_measure(evaluation))
+    others = [
+        g
+        for g in groups_in_order(evaluation, with_everybody=False)
+        if g != evaluation.reference_group
+    ]
+    ratios = ratios[ratios["group"].isin(others)]
+    if len(rows_of(evaluation.contrasts, score=score)):
+        tables["contrasts"] = _contrasts_table(evaluation, score)
+    compared = rows_of(evaluation.comparisons, measure=primary_measure(evaluation))
+    if len(compared):
+        tables["comparisons"] = _matrix(compared, "difference", 3)
+    if len(ratios):
+        tables["portability"] = _matrix(ratios, "ratio", 2)
+    people = {c: c.removeprefix("n_").replace("_", " ") for c in evaluation.people.columns}
+    people |= {"n": "judged", "n_events": "cases judged", "group": "group"}
+    if len(evaluation.people):
+        keep = [
+            c for c in people
+            if c in ("group", "n")
+            or (c == "status" and evaluation.people[c].ne("ok").any())
+            or (c != "status" and evaluation.people[c].fillna(0).ne(0).any())
+        ]  # fmt: skip
+        order = {g: i for i, g in enumerate(groups_in_order(evaluation))}
+        people_rows = evaluation.people.sort_values(
+            "group", key=lambda c: c.map(lambda g: order.get(g, -1)), kind="stable"
+        )
+        tables["people"] = html_table(people_rows, {c: people[c] for c in keep})
+    if "match_losses" in frames:
+        tables["match_losses"] = _losses_table(inputs)
+    digits = {
+        "ess": 0,
+        "sum_of_squares": 5,
+        "largest": 4,
+        "expected_sd": 3,
+        "weight": 4,
+        "share": 3,
+    }
+    for name in ("read_losses", "ld", "convergence", "weights", "top_weights"):
+        if name in frames:
+            named = {str(c): _HEADINGS.get(str(c), str(c).replace("_", " ")) for c in frames[name]}
+            tables[name] = html_table(frames[name], named, digits)
+    participants = frames["participants"].rename(
+        columns=lambda c: c.replace("_mean", ", mean").replace("_sd", ", SD")
+    )
+    tables["participants"] = html_table(
+        participants.rename(columns={"n_events": "cases", "n": "people"})
+    )
+    return tables
+
+
+def _losses_table(inputs: ReportInputs) -> HtmlTable:
+    """Return a row a matching; outcomes that no row met are left out."""
+    rows = []
+    for r in inputs.match_reports:
+        row: dict[str, Any] = {"input": f"{r.source} → {r.target}", "rows in": r.n_input}
+        for label, (fates, _) in LOSS_GROUPS.items():
+            row[label] = sum(r.counts[fate] for fate in fates)
+        rows.append(row | {"variants in target": r.n_target})
+    frame = pd.DataFrame(rows)
+    return html_table(frame[[c for c in frame if c in ("input", "rows in") or frame[c].any()]])
