@@ -39,8 +39,7 @@ class Clumps:
     index_variant : ndarray of int64, shape (K,)
         Rows of `variants`; by p, ties in the order of the genotypes.
     members : tuple of ndarray of int64
-        For each index variant the rows of the others in its clump with p at most p2,
-        ascending.
+        For each index variant the rows of the others in its clump with p below p2, ascending.
     variants : VariantTable
         The variants of the summary statistics.
     p : ndarray of float64, shape (M,)
@@ -112,7 +111,8 @@ def clump(
     p1 : float
         Greatest p of an index variant.
     p2 : float
-        Greatest p of a member that is listed; it plays no other part.
+        Members are listed if their p is below this (strictly, as in PLINK: with 1, members of
+        p = 1 are not); it plays no other part.
     r2 : float
         Threshold; a member's r2 is strictly above it.
     kb : float
@@ -152,7 +152,7 @@ def clump(
     is_index = owner == np.arange(len(owner))
     index = np.flatnonzero(is_index)
     index = index[_significance_order(sumstats, index)]
-    listed = np.flatnonzero((owner >= 0) & ~is_index & (p <= p2))
+    listed = np.flatnonzero((owner >= 0) & ~is_index & (p < p2))
     listed = listed[np.argsort(owner[listed], kind="stable")]
     starts = np.searchsorted(owner[listed], index, side="left")
     stops = np.searchsorted(owner[listed], index, side="right")
@@ -242,9 +242,7 @@ def _founders(genotypes: Genotypes, samples: ArrayLike | None) -> NDArray[np.int
     return view.sample_index
 
 
-def _significance_order(
-    sumstats: HarmonisedSumStats, rows: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _significance_order(sumstats: HarmonisedSumStats, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the order of rows by p; p too small for a float (0) by |z|; then as in the file."""
     p = sumstats.p[rows]
     underflow = np.where(p == 0, -np.abs(sumstats.z[rows]), 0.0)

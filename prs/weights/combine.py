@@ -361,8 +361,8 @@ def _fit(
 
 
 def _linear(design: NDArray[np.float64], outcome: NDArray[np.float64]) -> NDArray[np.float64]:
-    solution: NDArray[np.float64] = np.linalg.lstsq(design, outcome, rcond=None)[0]
-    return solution
+    solution = np.linalg.lstsq(design, outcome, rcond=None)[0]
+    return np.asarray(solution, dtype=np.float64)
 
 
 def _logistic(design: NDArray[np.float64], outcome: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,0 +1,219 @@
+"""Clumping: the kernels against their twins, and the clumps against plink1.9's."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import naive_clump
+import numpy as np
+import pandas as pd
+import pytest
+
+from prs.errors import InvalidValueError, SettingsError
+from prs.inputs.genotypes import Genotypes, open_genotypes
+from prs.inputs.harmonise import HarmonisedSumStats
+from prs.inputs.sumstats import SumStatsSource
+from prs.kernels.clump import CALLED, CARRIER, TWO, haplotype_r2, pair_r2
+from prs.variants import MatchReport
+from prs.weights.clumping import Clumps, _read_planes, clump, clump_grid, write_clumps
+from prs.weights.threshold import clump_and_threshold
+
+PLINK = Path(__file__).parent / "fixtures" / "plink"
+SETTINGS = {
+    "all": {},
+    "wide": {"r2": 0.5, "kb": 1000},
+    "near": {"p1": 0.05, "p2": 0.5, "r2": 0.0, "kb": 2},
+}
+
+
+def statistics(genotypes: Genotypes, p: np.ndarray, index: np.ndarray) -> HarmonisedSumStats:
+    z = np.zeros(len(p))
+    return HarmonisedSumStats(
+        variants=genotypes.variants.take(index),
+        reference_index=index,
+        beta=np.linspace(-1, 1, len(p)),
+        se=z + 1,
+        z=z,
+        p=p,
+        n_eff=z + 1000,
+        eaf=z + np.nan,
+        population="EUR",
+        report=MatchReport("drawn", "reference", {"same": len(p)}, genotypes.n_variants),
+        source=SumStatsSource("drawn", "none", {}, (), len(p), {}, ""),
+    )
+
+
+def read_assoc(genotypes: Genotypes, path: Path) -> HarmonisedSumStats:
+    p = pd.read_csv(path, sep=" ").set_index("SNP").P
+    index = np.flatnonzero(pd.Index(genotypes.variants.id).isin(p.index))
+    return statistics(genotypes, p.reindex(genotypes.variants.id[index]).to_numpy(), index)
+
+
+def read_clumped(path: Path) -> list[tuple[str, list[str]]]:
+    rows = [line.split() for line in path.read_text().splitlines()[1:] if line.strip()]
+    return [
+        (row[2], [] if row[11] == "NONE" else [m.split("(")[0] for m in row[11].split(",")])
+        for row in rows
+    ]
+
+
+def as_pairs(clumps: Clumps) -> list[tuple[str, list[str]]]:
+    frame = clumps.to_frame()
+    return [
+        (index, members.split(",") if members else [])
+        for index, members in zip(frame["index_variant"], frame["members"], strict=True)
+    ]
+
+
+@pytest.mark.parametrize("tag", SETTINGS)
+@pytest.mark.parametrize("name", ["nasty", "trio", "solo"])
+def test_clumps_are_those_of_plink(name: str, tag: str) -> None:
+    genotypes = open_genotypes(PLINK / name)
+    clumps = clump(read_assoc(genotypes, PLINK / f"{name}.assoc"), genotypes, **SETTINGS[tag])
+    assert as_pairs(clumps) == read_clumped(PLINK / f"{name}.{tag}.clumped")
+
+
+@pytest.mark.skipif(shutil.which("plink1.9") is None, reason="plink1.9 is not installed")
+@pytest.mark.parametrize("r2, kb", [(0.1, 250), (0.6, 40)])
+def test_clumps_are_those_of_plink_on_real_data(
+    shared_data: Path, tmp_path: Path, r2: float, kb: float
+) -> None:
+    prefix = shared_data / "geno" / "kg1_chr22"
+    genotypes = open_genotypes(prefix)
+    rng = np.random.default_rng(5)
+    # two digits: many ties; half of the variants
+    p = np.round(rng.random(genotypes.n_variants), 2).clip(0.01)
+    index = np.flatnonzero(rng.random(genotypes.n_variants) < 0.5)
+    frame = pd.DataFrame({"SNP": genotypes.variants.id[index], "P": p[index]})
+    frame.to_csv(tmp_path / "a.assoc", sep=" ", index=False)
+    command = (
+        f"plink1.9 --bfile {prefix} --clump a.assoc --clump-p1 0.3 --clump-p2 0.8 "
+        f"--clump-r2 {r2} --clump-kb {kb} --out p --threads 1 --allow-no-sex"
+    )
+    subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
+    ours = clump(statistics(genotypes, p[index], index), genotypes, p1=0.3, p2=0.8, r2=r2, kb=kb)
+    assert as_pairs(ours) == read_clumped(tmp_path / "p.clumped")
+
+
+def test_r2_of_every_pair_agrees_with_the_slow_twins() -> None:
+    genotypes = open_genotypes(PLINK / "nasty")
+    dosages = genotypes.read_dosages(dtype=np.float64)
+    everybody = np.arange(genotypes.n_samples)
+    for people in (everybody, everybody[5:40:3]):
+        planes, sums = _read_planes(genotypes, np.arange(30), people)
+        for i in range(30):
+            for j in range(i + 1, 30):
+                a, b = dosages[people, i], dosages[people, j]
+                pair = (planes[i], planes[j], sums[i], sums[j], len(people))
+                # both are exact up to rounding in sums of at most 61 squares
+                assert pair_r2(*pair, False) == pytest.approx(
+                    naive_clump.dosage_r2(a, b), abs=1e-12
+                )
+                # a search sees a top only to sqrt(float eps x |log likelihood|) ~ 1e-7 of its
+                # place (the log likelihood of 61 people is at most some hundreds)
+                table = naive_clump.table_of(a, b)
+                assert pair_r2(*pair, True) == pytest.approx(
+                    naive_clump.haplotype_r2_by_likelihood(table), abs=1e-6
+                )
+
+
+def test_haplotype_r2_of_tables_worked_by_hand() -> None:
+    # n = 4: haplotypes 11, 22 only, no double heterozygote: r2 = 1
+    assert haplotype_r2(4, 4, 4, 8, 0) == 1.0
+    # everybody heterozygous at both: either phase, all one way: r2 = 1
+    assert haplotype_r2(5, 5, 5, 5, 5) == pytest.approx(1.0)
+    # a variant that does not vary, or nobody with both calls
+    assert haplotype_r2(3, 0, 2, 0, 0) == 0.0
+    assert haplotype_r2(0, 0, 0, 0, 0) == 0.0
+    # the 3 x 3 table of independent variants in Hardy-Weinberg proportions, p = q = 1/2
+    # (1 2 1; 2 4 2; 1 2 1): n = 16, a = b = 16, ab = 16, 4 double heterozygotes
+    assert haplotype_r2(16, 16, 16, 16, 4) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_planes_hold_the_calls() -> None:
+    genotypes = open_genotypes(PLINK / "nasty")
+    people = np.arange(genotypes.n_samples)[::2]
+    planes, sums = _read_planes(genotypes, np.arange(genotypes.n_variants), people)
+    bits = np.unpackbits(planes.view(np.uint8), axis=2, bitorder="little")
+    assert not bits[:, :, len(people) :].any()
+    dosages = genotypes.read_dosages(samples=people).T
+    np.testing.assert_array_equal(bits[:, CARRIER, : len(people)], dosages >= 1)
+    np.testing.assert_array_equal(bits[:, TWO, : len(people)], dosages == 2)
+    np.testing.assert_array_equal(bits[:, CALLED, : len(people)], ~np.isnan(dosages))
+    np.testing.assert_array_equal(sums, bits.sum(axis=2))
+
+
+@pytest.mark.parametrize("kind", ["haplotype", "dosage"])
+def test_clumping_agrees_with_the_slow_walk(kind: str) -> None:
+    genotypes = open_genotypes(PLINK / "nasty")
+    rng = np.random.default_rng(8)
+    m = genotypes.n_variants
+    p = np.round(rng.random(m), 1).clip(0.001, 0.9)
+    people = np.arange(genotypes.n_samples)
+    planes, sums = _read_planes(genotypes, np.arange(m), people)
+    r2 = np.zeros((m, m))
+    for i in range(m):
+        for j in range(m):
+            r2[i, j] = pair_r2(
+                planes[i], planes[j], sums[i], sums[j], len(people), kind == "haplotype"
+            )
+    given = statistics(genotypes, p, np.arange(m))
+    variants = genotypes.variants
+    for threshold, kb in ((0.05, 100), (0.3, 500)):
+        slow = naive_clump.clump(r2, variants.chrom, variants.pos, p, 0.6, threshold, kb)
+        fast = clump(given, genotypes, p1=0.6, r2=threshold, kb=kb, kind=kind)
+        assert list(fast.index_variant) == list(slow)
+        assert [list(rows) for rows in fast.members] == [sorted(v) for v in slow.values()]
+
+
+def test_founders_threads_and_grid() -> None:
+    genotypes = open_genotypes(PLINK / "trio")
+    given = read_assoc(genotypes, PLINK / "trio.assoc")
+    grid = clump_grid(given, genotypes, r2=(0.05, 0.2), kb=(10, 500), n_threads=3)
+    for (r2, kb), owner in grid.items():
+        one = clump(given, genotypes, r2=r2, kb=kb, n_threads=1)
+        assert sorted(one.index_variant) == list(np.flatnonzero(owner == np.arange(len(owner))))
+    founders = genotypes.samples.is_founder
+    chosen = clump(given, genotypes, samples=founders)
+    assert as_pairs(chosen) == as_pairs(clump(given, genotypes))
+
+
+def test_bad_settings_and_foreign_statistics() -> None:
+    genotypes = open_genotypes(PLINK / "trio")
+    given = read_assoc(genotypes, PLINK / "trio.assoc")
+    for wrong in ({"r2": 1.2}, {"kb": 0}, {"p1": 0}, {"p2": 2}, {"kind": "phased"}):
+        with pytest.raises(SettingsError):
+            clump(given, genotypes, **wrong)
+    with pytest.raises(InvalidValueError, match="harmonise"):
+        clump(given, genotypes.subset(variants=slice(0, 5)))
+
+
+def test_clumps_file(tmp_path: Path) -> None:
+    genotypes = open_genotypes(PLINK / "nasty")
+    clumps = clump(read_assoc(genotypes, PLINK / "nasty.assoc"), genotypes)
+    write_clumps(clumps, tmp_path / "x.clumps.tsv")
+    frame = pd.read_csv(tmp_path / "x.clumps.tsv", sep="\t", keep_default_na=False)
+    assert list(frame) == ["index_variant", "chrom", "pos", "p", "members"]
+    assert frame["index_variant"].tolist() == [index for index, _ in as_pairs(clumps)]
+
+
+def test_thresholds_make_columns() -> None:
+    genotypes = open_genotypes(PLINK / "nasty")
+    given = read_assoc(genotypes, PLINK / "nasty.assoc")
+    weights = clump_and_threshold(
+        given, genotypes, p_thresholds=(1e-20, 0.01, 1), r2=(0.1, 0.5), kb=(250,)
+    )
+    assert weights.names == tuple(  # nothing has p <= 1e-20
+        f"EUR_r2_{r2}_kb_250_p_{p}" for r2 in ("0.1", "0.5") for p in ("0.01", "1")
+    )
+    for r2 in (0.1, 0.5):
+        for p in (0.01, 1.0):
+            index = np.sort(clump(given, genotypes, p1=p, r2=r2).index_variant)
+            column = weights.select(f"EUR_r2_{r2:g}_kb_250_p_{p:g}")
+            found = column.take(column.weights[:, 0] != 0)
+            assert list(found.variants.id) == list(given.variants.id[index])
+            np.testing.assert_array_equal(found.weights[:, 0], given.beta[index])
+    with pytest.raises(SettingsError, match="larger p_thresholds"):
+        clump_and_threshold(given, genotypes, p_thresholds=(1e-20,))
