@@ -276,7 +276,7 @@ def project(
     ``simple`` takes Z_new V, which is shrunk towards zero when there are more variants than
     reference people. ``oadp`` (online augmentation, decomposition and Procrustes; Zhang, Dey &
     Lee 2020, Bioinformatics 36:3439) adds each person to the decomposition and turns the
-    result back onto the reference, which removes that bias.
+    result back onto the reference, which removes most of that bias.
 
     Parameters
     ----------
@@ -331,7 +331,7 @@ def project(
         inner += z @ V[block]
         length += np.einsum("ij,ij->i", z, z, dtype=np.float64)
     # without some variants V is no longer orthonormal: least squares, and the length scaled
-    simple = np.linalg.solve(V.T @ V, inner.T).T
+    simple: NDArray[np.float64] = np.linalg.solve(V.T @ V, inner.T).T.astype(np.float64)
     if method == "simple":
         return simple
     residual = np.maximum(length / share - (simple**2).sum(axis=1), 0)
@@ -564,7 +564,12 @@ def _fit_moments(
     Fisher scoring: the information is block diagonal, so that a is a weighted regression
     given c, and c moves by (X'X)^-1 X'(e^2 exp(-X c) - 1) given a (Smyth 1989, JRSS B 51:47).
     """
-    a = np.linalg.lstsq(X, y, rcond=None)[0]
+
+    def regress(weight: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.linalg.lstsq(X * weight[:, None], y * weight, rcond=None)[0].astype(np.float64)
+
+    even = np.ones(len(y))
+    a = regress(even, y)
     c = np.zeros(X.shape[1])
     c[0] = np.log(np.mean((y - X @ a) ** 2))
     if not both:
@@ -577,9 +582,9 @@ def _fit_moments(
     for _ in range(_MAX_SCORING_STEPS):
         before = now
         root = np.exp(-0.5 * (X @ c))
-        a = np.linalg.lstsq(X * root[:, None], y * root, rcond=None)[0]
+        a = regress(root, y)
         now = deviance(a, c)
-        step = np.linalg.lstsq(X, ((y - X @ a) * root) ** 2 - 1, rcond=None)[0]
+        step = regress(even, ((y - X @ a) * root) ** 2 - 1)
         while np.abs(step).max() > _STEP_TOLERANCE:
             if (trial := deviance(a, c + step)) <= now:
                 c, now = c + step, trial

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def pack_dosages(dosages: ArrayLike) -> NDArray[np.uint8]:
 
 def write_bed(
     path: str | Path,
-    dosages: ArrayLike | Iterable[ArrayLike],
+    dosages: ArrayLike | Iterator[ArrayLike],
     variants: VariantTable,
     samples: SampleTable,
     *,
@@ -78,9 +78,9 @@ def write_bed(
     ----------
     path : str or Path
         The prefix, with or without ``.bed``.
-    dosages : array_like of shape (N, M), or iterable of array_like of shape (N, m)
+    dosages : array_like of shape (N, M), or iterator of array_like of shape (N, m)
         Copies of `variants.effect_allele`, which becomes A1; missing is NaN or negative. An
-        iterable gives consecutive chunks of variants, so that the whole is never in memory.
+        iterator gives consecutive chunks of variants, so that the whole is never in memory.
     variants : VariantTable
         The M variants, in the order to be written.
     samples : SampleTable
@@ -101,16 +101,16 @@ def write_bed(
     path = Path(path)
     prefix = path.with_suffix("") if path.suffix == ".bed" else path
     targets = [prefix.with_name(prefix.name + suffix) for suffix in (".bed", ".bim", ".fam")]
-    whole = isinstance(dosages, np.ndarray) or not hasattr(dosages, "__next__")
-    chunks: Iterable[ArrayLike] = [np.asarray(dosages)] if whole else dosages  # type: ignore[list-item,assignment]
+    chunks: Iterable[object] = dosages if isinstance(dosages, Iterator) else [dosages]
     with ExitStack() as stack:
         bed, bim, fam = (stack.enter_context(write_atomically(target)) for target in targets)
         n_written = 0
         with bed.open("wb") as handle:
             handle.write(_MAGIC)
             for chunk in chunks:
-                packed = pack_dosages(chunk)
-                n_people = np.asarray(chunk).shape[0]
+                calls = np.asarray(chunk)
+                packed = pack_dosages(calls)
+                n_people = len(calls)
                 if n_people != len(samples):
                     raise SettingsError(
                         f"dosages of {n_people:,} people for {len(samples):,} samples"

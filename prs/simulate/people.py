@@ -138,7 +138,7 @@ def simulate_people(
     n_people = sum(group.n for group in groups)
     bits = np.empty((int(founders.typed.sum()), -(-2 * n_people // 8)), dtype=np.uint8)
     values = np.zeros((len(effects), 2 * n_people))
-    matters = effects.any(axis=2)
+    matters = (effects != 0).any(axis=2)
     typed_row = np.cumsum(founders.typed) - 1
     for site, (alleles, origin) in enumerate(
         _iterate_haplotypes(founders, groups, generations, rng)

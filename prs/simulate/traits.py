@@ -130,7 +130,7 @@ def simulate_phenotypes(
     """
     n = values.shape[1]
     age = np.clip(np.round(rng.normal(_MEAN_AGE, _SD_AGE, n)), *_AGE_RANGE).astype(np.int64)
-    sex = (1 + (rng.random(n) < 0.5)).astype(np.int8)
+    sex = np.where(rng.random(n) < 0.5, 2, 1).astype(np.int8)
     age_sd, male = (age - _MEAN_AGE) / _SD_AGE, (sex == 1) - 0.5
     # float rounding of the genetic values may depend on the machine; 2^-20 does not
     disease_value, trait_value = np.round(values * 2**20) / 2**20
