@@ -324,8 +324,6 @@ class _Run:
                     weights = weights.select(weights.names[:1])
                 write_weights(weights.rename(columns), paths[0])
                 write_posterior(posterior, paths[1])
-                for warning in posterior.warnings:
-                    self.say(f"  warning: {warning}")
                 return posterior.summary()
 
             self.stages.run(
@@ -429,7 +427,11 @@ class _Run:
                     cohort=self.cohort,
                     evaluation=evaluation,
                     by=study.target.ancestry,
+                    main_score=study.report.main_score,
+                    intended_use=study.report.intended_use,
+                    prs_rs=study.report.prs_rs,
                     settings=study.settings(),
+                    ct_grid=self._threshold_choices(),
                     match_reports=self.reports,
                     read_losses={"cohort": self.cohort.n_dropped},
                     ld=_describe_ld(references),
@@ -444,6 +446,7 @@ class _Run:
             return f"{len(evaluation.scores)} scores in {len(evaluation.groups)} ancestries"
 
         page = self.folder / "report.html"
+        tables = [f"tables/{name}.tsv" for name in ("accuracy", "calibration", "deciles")]
         self.stages.run(
             "evaluate and report",
             settings=study.settings(),
@@ -454,10 +457,18 @@ class _Run:
                 *posteriors,
                 *(self.folder / "harmonised" / f"{name}.match.tsv" for name in references),
             ],
-            outputs=[page, self.folder / "report.json"],
+            outputs=[page, *(self.folder / name for name in ("report.json", *tables))],
             work=work,
         )
         return page
+
+    def _threshold_choices(self) -> pd.DataFrame | None:
+        """Return how well each cell of clumping and thresholding did in tuning people."""
+        record = json.loads((self.folder / "scores" / "choices.json").read_text(encoding="utf-8"))
+        for name, choice in record.items():
+            if name.startswith("ct_") and "table" in choice:
+                return pd.DataFrame(choice["table"])
+        return None
 
 
 def _ld_files(path: Path, population: str) -> list[Path]:

@@ -17,6 +17,7 @@ __all__ = [
     "CsxSettings",
     "EvaluationSettings",
     "Population",
+    "ReportSettings",
     "Study",
     "Target",
     "ThresholdSettings",
@@ -28,7 +29,7 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A section of the study file: unknown keys are errors."""
 
 
-class Target(_Section):
+class Target(_Section, frozen=True):
     """``[target]``: the people to be scored and judged.
 
     Attributes
@@ -59,7 +60,7 @@ class Target(_Section):
     split: str | None = None
 
 
-class Population(_Section):
+class Population(_Section, frozen=True):
     """``[populations.NAME]``: one GWAS and the LD that belongs to it.
 
     Attributes
@@ -89,7 +90,7 @@ class Population(_Section):
     blocks: str | None = None
 
 
-class ThresholdSettings(_Section):
+class ThresholdSettings(_Section, frozen=True):
     """``[methods.ct]``: clumping and thresholding, for each population's GWAS.
 
     Attributes
@@ -108,7 +109,7 @@ class ThresholdSettings(_Section):
     populations: list[str] | None = None
 
 
-class CsxSettings(_Section):
+class CsxSettings(_Section, frozen=True):
     """``[methods.csx]``: Bayesian shrinkage with one population (PRS-CS) and with all (PRS-CSx).
 
     Attributes
@@ -138,14 +139,14 @@ class CsxSettings(_Section):
     psi_max: float | None = 1.0
 
 
-class Methods(_Section):
+class Methods(_Section, frozen=True):
     """``[methods]``: which weights are made; a method without its section is not run."""
 
     ct: ThresholdSettings | None = None
     csx: CsxSettings | None = None
 
 
-class EvaluationSettings(_Section):
+class EvaluationSettings(_Section, frozen=True):
     """``[evaluation]``: how scores are judged.
 
     Attributes
@@ -169,7 +170,7 @@ class EvaluationSettings(_Section):
     confidence: float = 0.95
 
 
-class Harmonising(_Section):
+class Harmonising(_Section, frozen=True):
     """``[harmonise]``: rules of matching.
 
     Attributes
@@ -184,7 +185,25 @@ class Harmonising(_Section):
     min_overlap: float = 0.1
 
 
-class Study(_Section):
+class ReportSettings(_Section, frozen=True):
+    """``[report]``: what only the authors can say.
+
+    Attributes
+    ----------
+    main_score : str or None
+        The score that the first screen is about; default: the last one that is judged.
+    intended_use : str
+        What the score is for; empty: printed as not stated.
+    prs_rs : dict of str to str
+        Statements for items of the PRS reporting standard (Wand et al. 2021), by number or name.
+    """
+
+    main_score: str | None = None
+    intended_use: str = ""
+    prs_rs: dict[str, str] = {}
+
+
+class Study(_Section, frozen=True):
     """A whole study.
 
     Attributes
@@ -201,6 +220,8 @@ class Study(_Section):
         How scores are judged.
     harmonise : Harmonising
         Rules of matching.
+    report : ReportSettings
+        What only the authors can say.
     seed : int
         Seed of everything random.
     threads : int or None
@@ -217,6 +238,7 @@ class Study(_Section):
     methods: Methods = Methods()
     evaluation: EvaluationSettings = EvaluationSettings()
     harmonise: Harmonising = Harmonising()
+    report: ReportSettings = ReportSettings()
     seed: int = 1
     threads: int | None = None
     out: str = "results"
@@ -258,6 +280,7 @@ def _known_keys(where: str) -> list[str]:
         "$.methods.csx": CsxSettings,
         "$.evaluation": EvaluationSettings,
         "$.harmonise": Harmonising,
+        "$.report": ReportSettings,
         "$.populations[...]": Population,
     }
     section = sections.get(where)

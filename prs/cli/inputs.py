@@ -81,6 +81,9 @@ def harmonise_command(
         write_harmonised(harmonised, f"{out}.{population}.harmonised.tsv.gz")
         write_table(harmonised.report.to_frame(), f"{out}.{population}.match.tsv")
         typer.echo(str(harmonised.report))
+        for note in harmonised.report.notes:
+            if note.startswith("WARNING"):
+                typer.echo(note, err=True)
         typer.echo(f"wrote {out}.{population}.harmonised.tsv.gz and .match.tsv")
 
 
@@ -109,7 +112,9 @@ def ld_command(
         n_threads=threads,
     )
     path = f"{out}.ld.h5"
-    write_ld(reference, path)
+    write_ld(reference, path, n_threads=threads)
+    for note in reference.notes:
+        typer.echo(note)
     typer.echo(
         f"wrote {path}: {len(reference.variants):,} variants in {reference.n_blocks:,} blocks, "
         f"{reference.n_samples:,} people"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,7 +46,7 @@ def simulate_command(
     """Simulate a study with known truth: genotypes, summary statistics, a cohort, a study file."""
     from prs import simulate_study
 
-    chosen = {}
+    chosen: dict[str, Any] = {}
     if gwas:
         chosen["n_gwas"] = {p: int(float(v)) for p, v in pairs(gwas, "--n-gwas").items()}
     if target:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -39,13 +40,14 @@ def clump_command(
         str, typer.Option("--r2-kind", metavar="haplotype|dosage", help="Which r2.")
     ] = "haplotype",
     keep: Keep = None,
+    palindromic: Palindromic = "keep",
     threads: Threads = None,
 ) -> None:
     """Find index variants and their clumps, as `plink --clump` does."""
     from prs import clump
     from prs.files import write_table
 
-    harmonised, genotypes = _harmonise_to_genotypes(bfile, sumstats, keep, need_n=False)
+    harmonised, genotypes = _harmonise_to_genotypes(bfile, sumstats, keep, palindromic)
     clumps = clump(
         harmonised,
         genotypes,
@@ -71,12 +73,13 @@ def ct_command(
     r2: Annotated[str, typer.Option(help="Clumping r2, separated by commas.")] = "0.1",
     kb: Annotated[str, typer.Option(help="Clumping distances, separated by commas.")] = "250",
     keep: Keep = None,
+    palindromic: Palindromic = "frequency",
     threads: Threads = None,
 ) -> None:
     """Clumping and thresholding: one column of weights for each cell of the grid."""
     from prs import clump_and_threshold, write_weights
 
-    harmonised, genotypes = _harmonise_to_genotypes(bfile, sumstats, keep, need_n=False)
+    harmonised, genotypes = _harmonise_to_genotypes(bfile, sumstats, keep, palindromic)
     weights = clump_and_threshold(
         harmonised,
         genotypes,
@@ -92,7 +95,7 @@ def ct_command(
     )
 
 
-def _harmonise_to_genotypes(bfile, sumstats, keep, *, need_n):  # type: ignore[no-untyped-def]
+def _harmonise_to_genotypes(bfile, sumstats, keep, palindromic):  # type: ignore[no-untyped-def]
     """Read one file of summary statistics and match it to a fileset's variants."""
     from prs import harmonise, match_samples, open_genotypes, read_sample_list, read_sumstats
 
@@ -103,9 +106,15 @@ def _harmonise_to_genotypes(bfile, sumstats, keep, *, need_n):  # type: ignore[n
             read_sample_list(keep), genotypes.samples, what="--keep", target_name=bfile, path=keep
         )
         genotypes = genotypes.subset(samples=index)
-    statistics = read_sumstats(path, population=population, need_n=need_n)
+    statistics = read_sumstats(path, population=population, need_n=False)
     harmonised = harmonise(
-        statistics, genotypes.variants, eaf=genotypes.eaf(), palindromic="keep", target_name=bfile
+        statistics,
+        genotypes.variants,
+        eaf=genotypes.eaf(),
+        palindromic=palindromic,
+        min_overlap=0.0,
+        prefer="p",
+        target_name=bfile,
     )
     typer.echo(str(harmonised.report))
     return harmonised, genotypes
@@ -188,7 +197,7 @@ def csx_command(
     PRScsx.py (--ref_dir, --bim_prefix, --sst_file, --n_gwas, --pop, --out_dir, --out_name),
     which writes files with that program's names and columns.
     """
-    theirs = {
+    theirs: dict[str, Any] = {
         "--ref_dir": ref_dir,
         "--bim_prefix": bim_prefix,
         "--sst_file": sst_file,
@@ -198,7 +207,7 @@ def csx_command(
         "--out_name": out_name,
     }
     ours = {"--sumstats": sumstats, "--ld": ld, "--out": out}
-    settings = {
+    settings: dict[str, Any] = {
         "phi": _phi(phi),
         "a": a,
         "b": b,
@@ -218,13 +227,13 @@ def csx_command(
         from prs.weights.csx_dropin import run_like_reference
 
         files = run_like_reference(
-            ref_dir=ref_dir,
-            bim_prefix=bim_prefix,
+            ref_dir=theirs["--ref_dir"],
+            bim_prefix=theirs["--bim_prefix"],
             sst_files=str(sst_file).split(","),
             n_gwas=numbers(str(n_gwas), "--n_gwas"),
             populations=str(pop).split(","),
-            out_dir=out_dir,
-            out_name=out_name,
+            out_dir=theirs["--out_dir"],
+            out_name=theirs["--out_name"],
             chromosomes=None if chrom is None else [int(c) for c in numbers(chrom, "--chrom")],
             meta=meta.upper() == "TRUE",
             write_pst=write_pst.upper() == "TRUE",
@@ -243,7 +252,7 @@ def _phi(text: str) -> str | float | tuple[float, ...]:
     return values[0] if len(values) == 1 else values
 
 
-def _refuse(ours: dict[str, object], given: list[str]) -> None:
+def _refuse(ours: Mapping[str, object], given: list[str]) -> None:
     mixed = [name for name, value in ours.items() if value]
     if mixed:
         raise typer.BadParameter(
@@ -252,7 +261,7 @@ def _refuse(ours: dict[str, object], given: list[str]) -> None:
         )
 
 
-def _require(options: dict[str, object]) -> None:
+def _require(options: Mapping[str, object]) -> None:
     lacking = [name for name, value in options.items() if not value]
     if lacking:
         raise typer.BadParameter(f"also needed: {', '.join(lacking)}")

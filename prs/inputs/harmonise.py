@@ -96,13 +96,14 @@ def harmonise(
     ambiguous_maf: float = 0.4,
     by: Literal["auto", "position", "id"] = "auto",
     min_overlap: float = 0.1,
+    prefer: Literal["n_eff", "p"] = "n_eff",
     target_name: str = "reference",
 ) -> HarmonisedSumStats:
     """Put summary statistics on the alleles of a reference.
 
     Effects and frequencies of exchanged alleles are turned; rows that the reference lacks,
     that have other alleles, or whose strand cannot be settled are left out and counted. Of
-    several rows of one variant the one with the largest sample is taken.
+    several rows of one variant the one with the largest sample is taken (`prefer`).
 
     Parameters
     ----------
@@ -115,6 +116,9 @@ def harmonise(
         settle no palindromic variant.
     palindromic, ambiguous_maf, by, min_overlap
         See `prs.variants.match_variants`.
+    prefer : {"n_eff", "p"}
+        Which of several rows of one variant is taken: the largest sample, or, as PLINK clumps,
+        the smallest p. Ties: the first row.
     target_name : str
         What the reference is, for messages.
 
@@ -145,7 +149,7 @@ def harmonise(
         palindromic=palindromic,
         ambiguous_maf=ambiguous_maf,
         by=by,
-        priority=-sumstats.n_eff,
+        priority=sumstats.p if prefer == "p" else -sumstats.n_eff,
         min_overlap=min_overlap,
         what=what,
         target_name=target_name,

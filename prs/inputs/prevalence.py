@@ -60,6 +60,6 @@ def _read_table(path: Path) -> dict[str, float]:
             path=path,
             line=bad[0] + 2,
             column=str(frame.columns[1]),
-            rows=[f"{groups[i]} {frame.iloc[i, 1]}" for i in bad],
+            rows=[" ".join(map(str, frame.iloc[i])) for i in bad],
         )
     return dict(zip(groups, values.astype(float), strict=True))

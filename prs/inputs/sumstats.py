@@ -70,6 +70,18 @@ class SumStatsSource:
         """The digest's hexadecimal part."""
         return self.digest.rpartition(":")[2]
 
+    def describe(self) -> str:
+        """Return what was understood: dialect, columns, what was derived, what was lost."""
+        columns = ", ".join(f"{role} = {name}" for role, name in self.columns.items())
+        lost = ", ".join(f"{reason.replace('_', ' ')} {k:,}" for reason, k in self.losses.items())
+        lines = [
+            f"{self.path}: {self.dialect}, {self.n_rows:,} rows",
+            f"  columns: {columns}",
+            *(f"  {remark}" for remark in (*self.notes, *self.derived)),
+            *([f"  rows that cannot be used: {lost}"] if lost else []),
+        ]
+        return "\n".join(lines)
+
 
 @dataclass(frozen=True, eq=False)
 class SumStats:
@@ -150,6 +162,7 @@ def read_sumstats(
     n: float | None = None,
     columns: Mapping[str, str] | None = None,
     effect: str = "auto",
+    need_n: bool = True,
 ) -> SumStats:
     """Read the summary statistics of one GWAS.
 
@@ -173,6 +186,9 @@ def read_sumstats(
         name means that no column plays the role.
     effect : str
         Name of the column that holds the effect allele; "auto" for the dialect's rule.
+    need_n : bool
+        Whether a file without sample sizes is an error. Clumping needs none; without one
+        `n_eff` is NaN.
 
     Returns
     -------
@@ -203,7 +219,7 @@ def read_sumstats(
         {role: cells[name] for role, name in text.items()},
         {role: cells[name] for role, name in numbers.items()},
     )
-    return rows.to_sumstats(population, n)
+    return rows.to_sumstats(population, n, need_n)
 
 
 class _Rows:
@@ -230,7 +246,7 @@ class _Rows:
             self.losses[reason] = int(fresh.sum())
             self.alive &= ~bad
 
-    def to_sumstats(self, population: str, n: float | None) -> SumStats:
+    def to_sumstats(self, population: str, n: float | None, need_n: bool) -> SumStats:
         """Check, derive, and drop what cannot be used."""
         if "test" in self.text:
             self.lose(np.char.upper(self.text["test"].astype(str)) != "ADD", OTHER_TEST)
@@ -239,7 +255,7 @@ class _Rows:
         eaf = self.frequencies()
         effects = Effects.read(self.table, self.plan, self.numbers)
         self.lose_by_value(effects)
-        n_eff = self.sample_sizes(n)
+        n_eff = self.sample_sizes(n, need_n)
         self.refuse_if_little_is_left()
         keep = self.alive
         used = {role: values[keep] for role, values in self.numbers.items()}
@@ -367,7 +383,7 @@ class _Rows:
         elif effects.log_p is not None:
             self.lose(np.isnan(effects.log_p), "missing_p")
 
-    def sample_sizes(self, n: float | None) -> NDArray[np.float64]:
+    def sample_sizes(self, n: float | None, need_n: bool) -> NDArray[np.float64]:
         """Return the effective sample size of each row."""
         numbers = self.numbers
         if "n_eff" in numbers:
@@ -382,6 +398,9 @@ class _Rows:
         elif n is not None:
             self.notes.append(f"n_eff: {n:g}, as given")
             return np.full(self.n_rows, float(n))
+        elif not need_n:
+            self.notes.append("n_eff: unknown")
+            return np.full(self.n_rows, np.nan)
         else:
             raise ColumnError(
                 "no column for the sample size",
