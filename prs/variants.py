@@ -428,12 +428,14 @@ def match_variants(
     A row matches if the site is the same and the alleles are, in either order and, for
     single nucleotides, read from either strand. Sites with several alternate alleles match by
     alleles, never by site alone. Where several rows claim one target variant the one with the
-    smallest `priority` (ties: the first) is taken and the others count as duplicates.
+    smallest `priority` (ties: the first) is taken and the others count as duplicates. Where
+    the target repeats a variant, the repeat with the query's id is taken, or else the one
+    whose alleles are written with the same letters, or else the first.
 
     Parameters
     ----------
     query, target : VariantTable
-        Any order; duplicates allowed (of a duplicated target variant the first is matched).
+        Any order; duplicates allowed.
     query_eaf, target_eaf : ndarray of float64, optional
         Frequency of the effect allele, for palindromic variants; NaN where unknown.
     palindromic : {"frequency", "keep", "drop"}
@@ -481,6 +483,7 @@ def match_variants(
         (query.effect_allele, query.other_allele), (target.effect_allele, target.other_allele)
     )
     index = _lookup(site_q, site_t, qa, qb, ta, tb, n_codes)
+    index = _choose_among_repeats(query, target, site_q, site_t, index)
 
     fate = np.full(len(query), Fate.NOT_FOUND, dtype=np.int8)
     there = (site_q >= 0) & np.isin(site_q, site_t)
@@ -552,6 +555,42 @@ def _lookup(
     index = np.where(hit >= 0, usable[keep][hit] if len(keep) else -1, -1)
     index[site_q < 0] = -1
     return index.astype(np.int64)
+
+
+def _choose_among_repeats(
+    query: VariantTable,
+    target: VariantTable,
+    site_q: NDArray[np.int64],
+    site_t: NDArray[np.int64],
+    index: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Return `index` with better choices at sites where the target repeats an allele pair."""
+    repeated = pd.Index(site_t).duplicated(keep=False) & (site_t >= 0)
+    rows = np.flatnonzero((index >= 0) & np.isin(site_q, site_t[repeated]))
+    if len(rows) == 0:
+        return index
+
+    def letters(table: VariantTable, i: int) -> frozenset[str]:
+        return frozenset((table.effect_allele[i], table.other_allele[i]))
+
+    def either_strand(alleles: frozenset[str]) -> frozenset[frozenset[str]]:
+        turned = frozenset(_COMPLEMENT.get(allele, allele) for allele in alleles)
+        return frozenset((alleles, turned))
+
+    by_letters: dict[tuple[int, frozenset[str]], int] = {}
+    by_id: dict[tuple[int, str, frozenset[frozenset[str]]], int] = {}
+    for i in np.flatnonzero(repeated).tolist():
+        alleles = letters(target, i)
+        by_letters.setdefault((int(site_t[i]), alleles), i)
+        by_id.setdefault((int(site_t[i]), target.id[i], either_strand(alleles)), i)
+    index = index.copy()
+    for i in rows.tolist():
+        alleles, site = letters(query, i), int(site_q[i])
+        first = by_letters.get((site, alleles), int(index[i]))
+        named = query.id[i] not in ("", ".")
+        key = (site, query.id[i], either_strand(alleles))
+        index[i] = by_id.get(key, first) if named else first
+    return index
 
 
 def _orientation(
