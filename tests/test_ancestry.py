@@ -8,15 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from prs.ancestry import (
-    _fit_moments,
-    _turn_back,
-    assign_ancestry,
-    compute_pcs,
-    normalise_scores,
-    project,
-    prune_by_ld,
-)
+from prs.ancestry import assign_ancestry, compute_pcs, normalise_scores, project, prune_by_ld
+from prs.ancestry.components import _turn_back
+from prs.ancestry.normalisation import _fit_moments
 from prs.errors import AncestryDataError, OverlapError, SettingsError
 from prs.inputs.genotypes import Genotypes, open_genotypes
 from prs.inputs.plink_write import write_bed

@@ -2,7 +2,7 @@
 
     python data/demo/make_demo.py [folder]
 
-needs msprime (``pip install 'prs[simulate]'``) and takes about five minutes on two cores and
+needs msprime (``pip install 'prs[simulate]'``) and takes about four minutes on two cores and
 2 GB of memory. The same versions of NumPy and msprime give the same bytes; the committed files
 were made with NumPy 2.4 and msprime 1.4.
 """

@@ -16,7 +16,7 @@ __all__ = ["Phenotypes", "draw_effects", "simulate_phenotypes"]
 #: Selection keeps common variants' effects small: variance of an effect ~ (2f(1-f))^alpha
 #: (Schoech et al. 2019, Nature Communications 10:790).
 _FREQUENCY_EXPONENT = -0.38
-#: Share of the variance of liability and of the trait, in units of SD a SD of age, and of sex.
+#: Effects on liability and trait (SD 1 before covariates) of a SD of age, and of male sex.
 _DISEASE_AGE, _DISEASE_SEX = 0.30, 0.20
 _TRAIT_AGE, _TRAIT_SEX = -0.15, 0.50
 _MEAN_AGE, _SD_AGE, _AGE_RANGE = 57.0, 8.0, (40, 75)
