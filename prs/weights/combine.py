@@ -403,12 +403,14 @@ def _bounded(
     design: NDArray[np.float64], outcome: NDArray[np.float64], n_scores: int, binary: bool
 ) -> NDArray[np.float64]:
     """Fit with the first `n_scores` coefficients at or above 0."""
-    from scipy.optimize import lsq_linear, minimize
+    from scipy.optimize import minimize, nnls
 
-    n_terms = design.shape[1]
-    lower = np.r_[np.zeros(n_scores), np.full(n_terms - n_scores, -np.inf)]
+    scores, nuisance = design[:, :n_scores], design[:, n_scores:]
     if not binary:
-        return np.asarray(lsq_linear(design, outcome, bounds=(lower, np.inf)).x[:n_scores])
+        # the free coefficients are regressed out; what is left is non-negative least squares
+        left = np.column_stack([scores, outcome])
+        left = left - nuisance @ np.linalg.lstsq(nuisance, left, rcond=None)[0]
+        return np.asarray(nnls(left[:, :n_scores], left[:, n_scores])[0])
 
     def loss(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         linear = design @ x
@@ -416,10 +418,10 @@ def _bounded(
 
     found = minimize(
         loss,
-        np.zeros(n_terms),
+        np.zeros(design.shape[1]),
         jac=True,
         method="L-BFGS-B",
-        bounds=[(low if np.isfinite(low) else None, None) for low in lower],
+        bounds=[(0, None)] * n_scores + [(None, None)] * nuisance.shape[1],
         options={"maxiter": 1000, "ftol": 1e-14, "gtol": 1e-9},
     )
     return np.asarray(found.x[:n_scores])

@@ -1,0 +1,124 @@
+"""PGS Catalog scoring files, formats 1.0 and 2.0, as published or harmonised."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from prs.errors import ColumnError, FileFormatError
+from prs.weights.table import Weights
+from prs.weights.text import (
+    MISSING,
+    TextTable,
+    check_finite,
+    make_table,
+    read_frame,
+    read_ids,
+    read_metadata,
+    read_positions,
+    score_name,
+)
+
+__all__ = ["read_pgs"]
+
+logger = logging.getLogger(__name__)
+
+
+def _is_true(column: pd.Series) -> NDArray[np.bool_]:
+    return column.str.strip().str.upper().isin(["TRUE", "T", "1", "YES", "Y"]).to_numpy()
+
+
+def _refuse(text: TextTable, kind: str, rows: NDArray[np.int64], frame: pd.DataFrame) -> None:
+    if len(rows):
+        shown = [
+            name for name in ("rsID", "chr_name", "chr_position", "effect_allele") if name in frame
+        ]
+        raise FileFormatError(
+            f"{len(rows):,} of {len(frame):,} rows are {kind}: a weight times an allele count "
+            "does not describe them",
+            path=text.path,
+            line=int(text.first_line + rows[0]),
+            rows=[
+                f"line {text.first_line + i}: "
+                + " ".join(str(frame[name].iloc[i]) for name in shown)
+                for i in rows[:5]
+            ],
+            n_rows=len(rows),
+            remedy="use a score with additive weights, or take these rows out knowingly",
+        )
+
+
+def read_pgs(text: TextTable) -> Weights:
+    """Read a PGS Catalog scoring file, formats 1.0 and 2.0, harmonised or not."""
+    header = text.header or []
+    if "effect_weight" not in header:
+        dosage = [name for name in header if re.fullmatch(r"dosage_\d_weight", name)]
+        if dosage:
+            rows = np.arange(text.body.strip().count(b"\n") + 1)
+            _refuse(text, "weighted by dosage", rows, pd.DataFrame(index=rows))
+        raise ColumnError(f"no column effect_weight among {', '.join(header)}", path=text.path)
+    places = [n for n in ("chr_position", "hm_pos", "allelefrequency_effect") if n in header]
+    frame = read_frame(text, header, ["effect_weight", *places])
+    n = len(frame)
+    for column, kind in (
+        ("is_dominant", "dominant"),
+        ("is_recessive", "recessive"),
+        ("is_diplotype", "diplotypes"),
+        ("is_haplotype", "haplotypes"),
+        ("is_interaction", "interactions"),
+    ):
+        if column in frame:
+            _refuse(text, kind, np.flatnonzero(_is_true(frame[column])), frame)
+    for column in header:
+        if re.fullmatch(r"dosage_\d_weight", column):
+            weighted = ~frame[column].isin(MISSING).to_numpy()
+            _refuse(text, "weighted by dosage", np.flatnonzero(weighted), frame)
+    check_finite(text, frame, ["effect_weight"])
+
+    metadata = read_metadata(text)
+    # format 1 has "PGS ID = ..." lines; the words differ, the meaning does not
+    score = metadata.get("pgs_id") or metadata.get("PGS ID") or score_name(text.path)
+    build = metadata.get("HmPOS_build")
+    chrom = pos = None
+    ids = np.full(n, "", dtype=object)
+    for column in ("hm_rsID", "rsID"):
+        if column in frame:
+            named = read_ids(frame[column])
+            ids = np.where(named == "", ids, named)
+    if "hm_pos" in frame and "hm_chr" in frame:
+        chrom, pos = frame["hm_chr"].to_numpy(dtype=object), read_positions(text, frame, "hm_pos")
+        lost = int((pos == 0).sum())
+        if lost:
+            logger.warning("%s: %d variants have no harmonised position", text.path, lost)
+    elif "chr_position" in frame and "chr_name" in frame:
+        chrom = frame["chr_name"].to_numpy(dtype=object)
+        pos = read_positions(text, frame, "chr_position")
+        build = metadata.get("genome_build") or metadata.get("Original Genome Build")
+    elif "rsID" not in frame:
+        raise ColumnError("neither rsID nor chr_name and chr_position", path=text.path)
+    if build:
+        metadata["genome_build"] = build
+    kind = metadata.get("weight_type", "")
+    if kind.upper() in ("OR", "HR", "ODDS RATIO", "HAZARD RATIO"):
+        logger.warning("%s says weight_type=%s: weights are taken as they are", text.path, kind)
+    other = np.full(n, "", dtype=object)
+    for column in ("hm_inferOtherAllele", "reference_allele", "other_allele"):
+        if column in frame:
+            named = read_ids(frame[column])
+            # several inferred alleles (A/T) settle nothing
+            several = np.array(["/" in name for name in named], bool)
+            other = np.where((named == "") | several, other, named)
+    eaf = None
+    if "allelefrequency_effect" in frame:
+        eaf = frame["allelefrequency_effect"].to_numpy(dtype=np.float64)
+    return Weights(
+        make_table(n, chrom, pos, ids, frame["effect_allele"].to_numpy(dtype=object), other),
+        frame[["effect_weight"]].to_numpy(dtype=np.float64),
+        (score,),
+        eaf,
+        metadata,
+    )

@@ -1,0 +1,179 @@
+"""Combining scores: coefficients against exact and outside answers; tuning people only."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from prs.errors import AncestryDataError, SettingsError
+from prs.inputs.cohort import Cohort
+from prs.samples import SampleTable
+from prs.scoring import Scores
+from prs.variants import VariantTable
+from prs.weights.combine import combine, select_best
+from prs.weights.table import Weights
+
+
+def people(n: int, n_scores: int = 3, seed: int = 0, binary: bool = False) -> tuple[Scores, Cohort]:
+    """Draw scores and a cohort of the same people in another order; two thirds for tuning."""
+    rng = np.random.default_rng(seed)
+    ids = SampleTable.from_ids([f"P{i}" for i in range(n)])
+    values = rng.normal(size=(n, n_scores)) * [1, 10, 0.1][:n_scores] + 5
+    covariates = rng.normal(loc=(0, 1950), size=(n, 2))
+    effect = np.array([0.8, 0.03, 0.0])[:n_scores]
+    linear = (values - 5) @ effect + 0.5 * covariates[:, 0]
+    outcome = linear + rng.normal(size=n)
+    if binary:
+        outcome = (rng.random(n) < 1 / (1 + np.exp(-linear))).astype(float)
+    ones = np.ones(n_scores, dtype=np.int64)
+    names = tuple("abc"[:n_scores])
+    scores = Scores(ids, values, names, 10 * ones, 0 * ones, np.zeros(n))
+    order = rng.permutation(n)
+    cohort = Cohort(
+        samples=ids.take(order),
+        outcome=outcome[order],
+        outcome_name="y",
+        outcome_kind="binary" if binary else "quantitative",
+        covariates=covariates[order],
+        covariate_names=("x", "birth_year"),
+        labels={"ancestry": np.where(np.arange(n) % 4 > 0, "EUR", "AFR").astype(object)[order]},
+        split=np.where(np.arange(n) % 3 > 0, "tuning", "test").astype(object)[order],
+        n_dropped={},
+        path="drawn",
+    )
+    return scores, cohort
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_coefficients_are_those_of_statsmodels(binary: bool) -> None:
+    import statsmodels.api as sm
+
+    scores, cohort = people(600, binary=binary)
+    fitted = combine(scores, cohort)
+    tuning = cohort.tuning()
+    place = {iid: i for i, iid in enumerate(scores.samples.iid)}
+    values = scores.values[[place[iid] for iid in tuning.ids]]
+    standardised = (values - values.mean(axis=0)) / values.std(axis=0, ddof=1)
+    # years as differences: statsmodels' Newton needs it, ours does not
+    design = np.column_stack(
+        [np.ones(tuning.n), standardised, tuning.covariates - tuning.covariates.mean(axis=0)]
+    )
+    family = sm.families.Binomial() if binary else sm.families.Gaussian()
+    expected = sm.GLM(tuning.outcome, design, family=family).fit(tol=1e-12).params[1:4]
+    # both solve normal equations with condition number < 1e6: eps x 1e6 x a margin of 100
+    np.testing.assert_allclose(fitted.coefficients[0], expected, atol=1e-8)
+    applied = fitted.apply(scores)
+    whole = (scores.values - fitted.mean) / fitted.sd @ fitted.coefficients[0]
+    np.testing.assert_allclose(applied.values[:, 0], whole, rtol=1e-12)
+    assert sorted(fitted.tuning_ids) == sorted(tuning.ids)
+
+
+def test_only_tuning_people_matter() -> None:
+    scores, cohort = people(300)
+    fitted = combine(scores, cohort)
+    changed = cohort.outcome.copy()
+    changed[cohort.split == "test"] = 1e6
+    values = scores.values.copy()
+    is_test = np.isin(scores.samples.iid, cohort.test().ids)
+    values[is_test] = np.nan
+    other = Cohort(**{**vars(cohort), "outcome": changed})
+    blank = Scores(**{**vars(scores), "values": values})
+    np.testing.assert_array_equal(combine(blank, other).coefficients, fitted.coefficients)
+    best = select_best(blank, other)
+    assert best.table.equals(select_best(scores, cohort).table)
+    for split in (None, np.full(300, "test", dtype=object)):
+        with pytest.raises(SettingsError, match="tuning"):
+            combine(scores, Cohort(**{**vars(cohort), "split": split}))
+
+
+def test_nonnegative_coefficients() -> None:
+    for binary in (False, True):
+        scores, cohort = people(600, binary=binary)
+        mirrored = Scores(**{**vars(scores), "values": scores.values * [1, -1, 1]})
+        fitted = combine(mirrored, cohort, nonnegative=True)
+        assert (fitted.coefficients >= 0).all()
+        assert fitted.coefficients[0, 1] == 0
+        # with the negative one out, the others are those of the model without it
+        kept = [c for c, x in zip("abc", fitted.coefficients[0], strict=True) if x > 0]
+        free = combine(mirrored, cohort, columns=kept)
+        # L-BFGS-B stops at a projected gradient of 1e-9 per person or a loss change of 1e-14
+        np.testing.assert_allclose(
+            fitted.coefficients[0][fitted.coefficients[0] > 0], free.coefficients[0], atol=1e-5
+        )
+
+
+def test_groups_have_fits_of_their_own_or_share_the_pooled_one() -> None:
+    scores, cohort = people(900)
+    fitted = combine(scores, cohort, by="ancestry")
+    assert set(fitted.groups) == {"all", "EUR", "AFR"}
+    applied = fitted.apply(scores, cohort)
+    only = cohort.take(cohort.labels["ancestry"] == "AFR")
+    at = np.isin(scores.samples.iid, only.ids)
+    row = fitted.groups.index("AFR")
+    expected = (scores.values[at] - fitted.mean) / fitted.sd @ fitted.coefficients[row]
+    np.testing.assert_allclose(applied.values[at, 0], expected, rtol=1e-12)
+    with pytest.raises(SettingsError, match="no such labels"):
+        fitted.apply(scores)
+    small = combine(scores, cohort, by="ancestry", min_people=200)  # 150 AFR people for tuning
+    assert small.groups == ("all", "EUR")
+    assert any("AFR: 150 tuning people" in note for note in small.notes)
+    pooled = small.coefficients[0]
+    values = small.apply(scores, cohort).values[at, 0]
+    np.testing.assert_allclose(values, (scores.values[at] - small.mean) / small.sd @ pooled)
+
+
+def test_combined_weights_give_the_combined_score_up_to_a_constant() -> None:
+    rng = np.random.default_rng(4)
+    dosages = rng.integers(0, 3, (300, 20)).astype(float)
+    table = VariantTable(
+        np.ones(20, np.int8),
+        np.arange(1, 21, dtype=np.int32),
+        np.array([f"v{j}" for j in range(20)], dtype=object),
+        np.full(20, "A", dtype=object),
+        np.full(20, "G", dtype=object),
+    )
+    weights = Weights(table, rng.normal(size=(20, 3)), ("a", "b", "c"))
+    scores, cohort = people(300)
+    scores = Scores(**{**vars(scores), "values": dosages @ weights.weights})
+    fitted = combine(scores, cohort)
+    direct = dosages @ fitted.combine_weights(weights).weights[:, 0]
+    difference = direct - fitted.apply(scores).values[:, 0]
+    np.testing.assert_allclose(difference, difference[0], atol=1e-10)
+
+
+def test_the_best_column() -> None:
+    for binary in (False, True):
+        scores, cohort = people(900, binary=binary)
+        values = scores.values.copy()
+        values[:, 2] = -values[:, 0]  # as strong, but the wrong way round
+        best = select_best(Scores(**{**vars(scores), "values": values}), cohort)
+        assert best.columns == ("a",)
+        assert best.table["score"].tolist() == ["a", "b", "c"]
+        assert best.table["chosen"].tolist() == [True, False, False]
+        np.testing.assert_array_equal(best.apply(scores).values[:, 0], scores.values[:, 0])
+    flat = Scores(**{**vars(scores), "values": np.ones((900, 3))})
+    with pytest.raises(SettingsError, match="no score varies"):
+        select_best(flat, cohort)
+
+
+def test_outcomes_that_allow_no_fit() -> None:
+    scores, cohort = people(300, binary=True)
+    with pytest.raises(AncestryDataError, match="one value"):
+        combine(scores, Cohort(**{**vars(cohort), "outcome": np.zeros(300)}))
+    apart = Cohort(**{**vars(cohort), "outcome": (cohort.covariates[:, 0] > 0).astype(float)})
+    with pytest.raises(AncestryDataError, match="separate"):
+        combine(scores, apart)
+    few = cohort.take(np.flatnonzero(cohort.split == "tuning")[:5])
+    few = Cohort(**{**vars(few), "outcome": np.array([0.0, 1, 0, 1, 1])})
+    with pytest.raises(AncestryDataError, match="too few"):
+        combine(scores, few)
+
+
+def test_a_constant_score_has_no_coefficient() -> None:
+    scores, cohort = people(300)
+    values = scores.values.copy()
+    values[:, 1] = 7.5
+    fitted = combine(Scores(**{**vars(scores), "values": values}), cohort)
+    # least norm: a column of zeros gets 0, up to rounding
+    assert abs(fitted.coefficients[0, 1]) < 1e-12
+    assert any("'b' does not vary" in note for note in fitted.notes)

@@ -1,0 +1,210 @@
+"""Weights and their files: what is recognised, what is refused, and that numbers survive."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from prs.errors import ColumnError, FileFormatError, InvalidValueError, SettingsError
+from prs.variants import VariantTable
+from prs.weights.table import Weights, read_weights, write_weights
+
+
+def table(n: int = 3) -> VariantTable:
+    alleles = [("A", "G"), ("C", "T"), ("G", "GTA")]
+    return VariantTable(
+        np.array([1, 1, 22], dtype=np.int8)[:n],
+        np.array([100, 200, 300], dtype=np.int32)[:n],
+        np.array(["rs1", "rs2", "rs3"], dtype=object)[:n],
+        np.array([a for a, _ in alleles], dtype=object)[:n],
+        np.array([b for _, b in alleles], dtype=object)[:n],
+    )
+
+
+def same_variants(a: VariantTable, b: VariantTable) -> bool:
+    return a.to_frame().equals(b.to_frame())
+
+
+finite = st.floats(allow_nan=False, allow_infinity=False, width=64)
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    values=st.lists(st.tuples(finite, finite), min_size=3, max_size=3),
+    eaf=st.none() | st.lists(st.floats(0, 1) | st.just(np.nan), min_size=3, max_size=3),
+    suffix=st.sampled_from([".tsv", ".tsv.gz"]),
+)
+def test_what_is_written_is_read(
+    tmp_path: Path, values: list[tuple[float, float]], eaf: list[float] | None, suffix: str
+) -> None:
+    frequency = None if eaf is None else np.array(eaf)
+    weights = Weights(table(), np.array(values), ("EUR", "AFR"), frequency, {"phi": "auto"})
+    path = tmp_path / f"w{suffix}"
+    write_weights(weights, path)
+    again = read_weights(path)
+    np.testing.assert_array_equal(again.weights, weights.weights)
+    assert again.names == weights.names
+    assert again.metadata == weights.metadata
+    assert same_variants(again.variants, weights.variants)
+    if frequency is None:
+        assert again.eaf is None
+    else:
+        np.testing.assert_array_equal(again.eaf, frequency)
+    first = path.read_bytes()
+    write_weights(weights, path)
+    assert path.read_bytes() == first
+
+
+def test_plink_and_pgs_formats(tmp_path: Path) -> None:
+    weights = Weights(table(), np.array([[0.1, 1 / 3], [-2e-12, 0], [5, 6]]), ("a", "b"))
+    path = tmp_path / "w.txt"
+    write_weights(weights, path, format="plink")
+    assert path.read_text().splitlines()[0] == "ID\tA1\ta\tb"
+    again = read_weights(path)
+    np.testing.assert_array_equal(again.weights, weights.weights)
+    assert list(again.variants.id) == ["rs1", "rs2", "rs3"]
+    assert list(again.variants.other_allele) == ["", "", ""]
+    write_weights(weights.select("b"), path, format="pgs")
+    again = read_weights(path)
+    np.testing.assert_array_equal(again.weights, weights.select("b").weights)
+    assert same_variants(again.variants, weights.variants)
+    with pytest.raises(SettingsError, match="one score"):
+        write_weights(weights, path, format="pgs")
+    nameless = replace(table(), id=np.array(["", "x", "y"], dtype=object))
+    with pytest.raises(SettingsError, match="have no id"):
+        write_weights(Weights(nameless, np.zeros((3, 1)), ("a",)), path, format="plink")
+    with pytest.raises(SettingsError, match="'prs', 'plink', 'pgs'"):
+        write_weights(weights, path, format="vcf")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "text, names, first",
+    [
+        ("rs1 A 0.5\nrs2 C -1e-3\n", ("w",), "rs1 0:0 A/"),
+        ("SNP A1 BETA\nrs1 a 0.5\nrs2 C -1e-3\n", ("BETA",), "rs1 0:0 A/"),
+        ("#ID\tA1\tX\nrs1\tA\t0.5\nrs2\tC\t-1e-3\n", ("X",), "rs1 0:0 A/"),
+        ("VAR\tA1\tW\r\nrs1\tA\t0.5\r\nrs2\tC\t-1e-3\r\n", ("W",), "rs1 0:0 A/"),
+        ("CHR,BP,SNP,A1,A2,P,S\n1,9,rs1,A,G,1,0.5\n1,10,rs2,C,T,1,-1e-3\n", ("S",), "rs1 1:9 A/G"),
+        ("chr1 rs1 9 A G 0.5\nchrX rs2 10 C T -1e-3\n", ("w",), "rs1 1:9 A/G"),
+    ],
+)  # fmt: skip
+def test_tables_of_the_field_are_recognised(
+    tmp_path: Path, text: str, names: tuple[str, ...], first: str
+) -> None:
+    path = tmp_path / "w.txt"
+    for data in (text.encode(), gzip.compress(text.encode())):
+        path.write_bytes(data)
+        weights = read_weights(path)
+        assert weights.names == names
+        assert weights.variants.describe([0]) == [first]
+        assert weights.weights[:, 0].tolist() == [0.5, -0.001]
+
+
+def test_posterior_effects_by_chromosome(tmp_path: Path) -> None:
+    for chrom in (1, 3):
+        path = tmp_path / f"x_AFR_pst_eff_a1_b0.5_phiauto_chr{chrom}.txt"
+        path.write_text(f"{chrom}\trs{chrom}\t5\tA\tG\t1.000000e-02\n")
+    weights = read_weights(tmp_path / "x_AFR_pst_eff_a1_b0.5_phiauto_chr{chrom}.txt")
+    assert weights.names == ("AFR",)
+    assert weights.variants.describe([0, 1]) == ["rs1 1:5 A/G", "rs3 3:5 A/G"]
+
+
+PGS = (
+    "###PGS CATALOG SCORING FILE\n#format_version=2.0\n#pgs_id=PGS9\n#HmPOS_build=GRCh38\n"
+    "rsID\tchr_name\tchr_position\teffect_allele\tother_allele\teffect_weight\tis_dominant"
+    "\thm_rsID\thm_chr\thm_pos\n"
+)
+
+
+def test_pgs_catalog_files(tmp_path: Path) -> None:
+    path = tmp_path / "p.txt"
+    path.write_text(
+        PGS + "rs1\t1\t100\tA\tG\t0.25\tFalse\trs1\t1\t111\n\t2\t200\tC\t\t1\tFalse\t\t\t\n"
+    )
+    weights = read_weights(path)
+    assert weights.names == ("PGS9",)
+    assert weights.metadata["genome_build"] == "GRCh38"
+    assert weights.variants.describe([0, 1]) == ["rs1 1:111 A/G", " 0:0 C/"]
+    path.write_text(PGS + "rs1\t1\t1\tA\tG\t1\tFalse\t\t\t\nrs2\t1\t2\tA\tG\t1\tTrue\t\t\t\n")
+    with pytest.raises(FileFormatError, match="line 7: 1 of 2 rows are dominant"):
+        read_weights(path)
+
+
+def test_published_pgs_files(shared_data: Path) -> None:
+    folder = shared_data / "pgs"
+    assert len(read_weights(folder / "PGS000001.txt.gz")) == 77
+    harmonised = read_weights(folder / "PGS000001_hmPOS_GRCh37.txt.gz")
+    assert harmonised.variants.describe([0]) == ["rs78540526 11:69331418 T/C"]
+    old = read_weights(folder / "PGS000899.txt.gz")  # format 1: reference_allele, "# PGS ID = "
+    assert old.names == ("PGS000899",)
+    assert old.variants.other_allele[0] == "C"
+    for name, kind in (
+        ("PGS000802_hmPOS_GRCh37.txt", "dominant"),
+        ("PGS004255_hmPOS_GRCh38.txt.gz", "weighted by dosage"),
+        ("complex_variants_PGS000021.txt", "diplotypes"),
+        ("complex_variants_PGS004239.txt", "haplotypes"),
+    ):
+        with pytest.raises(FileFormatError, match=kind):
+            read_weights(folder / name)
+
+
+HEADER = "chrom\tpos\tid\teffect_allele\tother_allele\tw\n"
+
+
+@pytest.mark.parametrize(
+    "text, error, message",
+    [
+        ("", FileFormatError, "empty"),
+        (HEADER, FileFormatError, "no rows"),
+        (HEADER + "1\t5\trs1\tA\tG\tx\n", InvalidValueError, "line 2, column 'w'.*not numbers"),
+        (HEADER + "1\t5\trs1\tA\tG\t1\n1\t6\trs2\tA\tG\tNA\n", InvalidValueError, "line 3"),
+        (HEADER + "1\t5.5\trs1\tA\tG\t1\n", InvalidValueError, "not whole numbers"),
+        (HEADER + "1\t5\trs1\tA\tG\t1\n1\t5\trs1\tG\tA\t2\n", InvalidValueError, "repeat"),
+        (HEADER + "1\t5\trs1\tA\tG\t1\n1\t5\trs1\tA\tG\t1\t2\n", FileFormatError, "line 3"),
+        ("rs1 A 1\nrs1 A 2\n", InvalidValueError, "repeat"),
+        ("SNP BETA\nrs1 1\n", ColumnError, "no column for effect_allele"),
+        ("SNP A1\nrs1 A\n", ColumnError, "no column of weights"),
+        ("rs1 A 1 2\n", FileFormatError, "4 columns without a header"),
+    ],
+)  # fmt: skip
+def test_bad_files_are_refused_by_line(
+    tmp_path: Path, text: str, error: type, message: str
+) -> None:
+    path = tmp_path / "w.tsv"
+    path.write_text(text)
+    with pytest.raises(error, match=message):
+        read_weights(path)
+
+
+def test_truncated_gzip_and_unknown_columns(tmp_path: Path) -> None:
+    path = tmp_path / "w.tsv.gz"
+    write_weights(Weights(table(), np.ones((3, 1)), ("w",)), path)
+    with pytest.raises(ColumnError, match="no column 'v'"):
+        read_weights(path, columns=["v"])
+    path.write_bytes(path.read_bytes()[:-12])
+    with pytest.raises(FileFormatError, match="gzip"):
+        read_weights(path)
+
+
+def test_weights_check_themselves() -> None:
+    with pytest.raises(InvalidValueError, match="do not fit"):
+        Weights(table(), np.ones((2, 1)), ("a",))
+    with pytest.raises(InvalidValueError, match="more than once"):
+        Weights(table(), np.ones((3, 2)), ("a", "a"))
+    with pytest.raises(InvalidValueError, match="not finite"):
+        Weights(table(), np.array([1, np.nan, 2]), ("a",))
+    with pytest.raises(InvalidValueError, match=r"outside \[0, 1\]"):
+        Weights(table(), np.ones((3, 1)), ("a",), np.array([0.1, 1.2, np.nan]))
+    weights = Weights(table(), np.array([[1, 0], [2, 5], [0, 0]]), ("a", "b"))
+    assert weights.n_nonzero.tolist() == [2, 1]
+    assert weights.select(["b"]).weights.ravel().tolist() == [0, 5, 0]
+    with pytest.raises(ColumnError, match="no weights named 'c'"):
+        weights.select("c")
