@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from prs.cli.app import app
-from prs.cli.options import Bfile, Keep, Out, Palindromic, Seed, Threads
+from prs.cli.options import Bfile, Keep, Out, Seed, Threads
 
 
 @app.command("score")
@@ -27,7 +27,14 @@ def score_command(
     average: Annotated[
         bool, typer.Option("--average", help="Averages per allele instead of sums.")
     ] = False,
-    palindromic: Palindromic = "frequency",
+    palindromic: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|frequency|keep|drop",
+            help="A/T and C/G variants: as written if the file's other variants are on the "
+            "genotypes' strand and else by frequency; always by frequency; as written; drop.",
+        ),
+    ] = "auto",
     min_overlap: Annotated[
         float, typer.Option(help="Least share of the weights that the genotypes must have.")
     ] = 0.5,
