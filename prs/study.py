@@ -68,7 +68,8 @@ class Population(_Section, frozen=True):
     sumstats : str
         Summary statistics, any dialect that `read_sumstats` knows.
     n : float or None
-        (Effective) sample size, where the file has no such column.
+        Effective sample size: needed where the file has no such column, and for a case-control
+        study whose column counts people (see `prs.read_sumstats`).
     columns : dict of str to str
         Role -> column, where the file's own names mislead.
     ld : str or None

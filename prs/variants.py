@@ -161,7 +161,7 @@ def chromosome_codes(labels: ArrayLike) -> NDArray[np.int8]:
 
 def chromosome_labels(codes: ArrayLike) -> NDArray[np.object_]:
     """Return labels ("1" ... "22", "X", "Y", "XY", "MT", "0") of chromosome codes."""
-    return _CHROMOSOME_LABELS[np.asarray(codes)]  # type: ignore[no-any-return]
+    return _CHROMOSOME_LABELS[np.asarray(codes)]
 
 
 def _clean_alleles(alleles: ArrayLike) -> NDArray[np.object_]:

@@ -107,9 +107,9 @@ def test_sample_sizes_by_column_by_argument_and_by_cases(tmp_path):
     cases = read(tmp_path, f"{head} N_CASES N_CONTROLS\nrs1 {row} 100 300\n", n=None)
     assert cases.n_eff[0] == pytest.approx(300, rel=4 * EPS)  # 4 / (1/100 + 1/300)
     assert "n_eff = 4 / (1/cases + 1/controls)" in cases.source.derived
-    both = read(tmp_path, f"{head} N\nrs1 {row} 50\nrs2 {row} NA\n", n=70)
-    assert list(both.n_eff) == [50, 70]
-    assert any("the given 70 where it lacks" in note for note in both.source.notes)
+    both = read(tmp_path, f"{head} N\nrs1 {row} 50\nrs2 {row} NA\nrs3 {row} 150\n", n=70)
+    assert list(both.n_eff) == [35, 70, 105]  # as the column differs, at the level that is given
+    assert any("median of 100 to the given 70" in note for note in both.source.notes)
     ignored = read(tmp_path, f"{head} N\nrs1 {row} 50\n", n=70, columns={"n": ""})
     assert list(ignored.n_eff) == [70]
     lost = read(tmp_path, f"{head} N\nrs1 {row} 50\nrs2 {row} NA\n", n=None)

@@ -25,6 +25,7 @@ from prs.simulate.association import associate
 from prs.simulate.coalescent import Founders
 from prs.simulate.people import Group, PackedHaplotypes, simulate_people
 from prs.simulate.traits import Phenotypes, draw_effects, simulate_phenotypes
+from prs.study import read_study
 from prs.variants import VariantTable
 
 SMALL = {
@@ -257,7 +258,7 @@ def test_sumstats_drawn_from_ld_have_its_moments() -> None:
 def test_same_seed_same_bytes(study: SimulatedStudy, tmp_path: Path) -> None:
     again = simulate_study(tmp_path, **SMALL)
     files = sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file())
-    assert len(files) == 20
+    assert len(files) == 22
     for name in files:
         assert (tmp_path / name).read_bytes() == (study.folder / name).read_bytes(), name
     other = simulate_study(tmp_path / "other", **{**SMALL, "seed": 6})
@@ -359,3 +360,11 @@ def test_the_committed_demo_is_whole(demo: Path) -> None:
     assert events["ADM"] < 20
     size = sum(p.stat().st_size for p in demo.rglob("*") if p.is_file() and "results" not in str(p))
     assert size < 25e6
+
+
+def test_the_study_file_runs(study: SimulatedStudy) -> None:
+    described = read_study(study.study)
+    assert list(described.populations) == list(study.sumstats["disease"])
+    for name, population in described.populations.items():
+        gwas = read_sumstats(described.file(population.sumstats), population=name, n=population.n)
+        assert np.median(gwas.n_eff) == pytest.approx(study.n_eff[name], rel=0.01)

@@ -43,7 +43,7 @@ SumstatsByPopulation = Annotated[
 ]
 NByPopulation = Annotated[
     list[str] | None,
-    typer.Option("--n", metavar="POP=N", help="GWAS sample size, where the file has no column."),
+    typer.Option("--n", metavar="POP=N", help="Effective sample size of a GWAS; repeatable."),
 ]
 LdByPopulation = Annotated[
     list[str],

@@ -40,6 +40,10 @@ def simulate_command(
     n_reference: Annotated[int, typer.Option(help="Reference people a population.")] = 400,
     n_variants: Annotated[int, typer.Option(help="Variants in all.")] = 15_000,
     n_chromosomes: Annotated[int, typer.Option(help="Chromosomes.")] = 3,
+    sequence_length: Annotated[int, typer.Option(help="Base pairs a chromosome.")] = 15_000_000,
+    n_founders: Annotated[
+        int, typer.Option(help="Founders a population: the size of the coalescent.")
+    ] = 2_000,
     h2: Annotated[float, typer.Option(help="Heritability explained by the variants.")] = 0.4,
     seed: Seed = 1,
 ) -> None:
@@ -57,7 +61,9 @@ def simulate_command(
         n_reference=n_reference,
         n_variants=n_variants,
         n_chromosomes=n_chromosomes,
+        sequence_length=sequence_length,
+        n_founders=n_founders,
         h2=h2,
         **chosen,
     )
-    typer.echo(f"wrote {study.folder}; next: prs run {study.folder}/study.toml")
+    typer.echo(f"wrote {study.folder}; next: prs run {study.study}")

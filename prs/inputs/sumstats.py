@@ -179,8 +179,8 @@ def read_sumstats(
     population : str
         The GWAS's population, a name of your choice ("EUR").
     n : float, optional
-        Effective sample size, for a file without such a column (a column wins over it, and it
-        stands in where the column has no value).
+        Effective sample size. Needed where the file has no such column; where it has one, the
+        column is scaled so that its median is `n`, and rows without a value get `n`.
     columns : mapping of str to str, optional
         Role to column name, where names mislead: {"effect_allele": "ALT", "n": ""}; an empty
         name means that no column plays the role.
@@ -412,8 +412,14 @@ class _Rows:
                 "4 / (1/cases + 1/controls)",
             )
         if n is not None:
-            self.notes.append(f"n_eff: {how}, per variant; the given {n:g} where it lacks a value")
-            n_eff = np.where(np.isnan(n_eff), float(n), n_eff)
+            # The column says how variants differ, the caller what the sample is worth: the N
+            # of many case-control files is the number of people, not the effective one.
+            usable = np.isfinite(n_eff) & (n_eff > 0)
+            median = float(np.median(n_eff[usable])) if usable.any() else 1.0
+            n_eff = np.where(usable, n_eff * (float(n) / median), float(n))
+            self.notes.append(
+                f"n_eff: {how}, scaled from a median of {median:g} to the given {n:g}"
+            )
         else:
             self.notes.append(f"n_eff: {how}")
         self.lose(~np.isfinite(n_eff), "missing_n")

@@ -90,7 +90,8 @@ def simulate_study(
     SimulatedStudy
         Paths: ``reference.{bed,bim,fam}``, ``reference.POP.txt``, ``target.{bed,bim,fam}``,
         ``cohort.tsv``, ``prevalence.tsv``, ``gwas.tsv``, ``sumstats/OUTCOME.POP.txt.gz`` or
-        ``.tsv.gz``, ``truth.tsv.gz``, ``truth_people.tsv.gz``.
+        ``.tsv.gz``, ``study.toml``, ``study_trait.toml``, ``truth.tsv.gz``,
+        ``truth_people.tsv.gz``.
 
     Raises
     ------

@@ -17,8 +17,9 @@ from prs.inputs.genotypes import open_genotypes
 from prs.inputs.plink_write import write_bed
 from prs.samples import SampleTable
 from prs.simulate.association import Association, associate
+from prs.simulate.study_toml import write_study_files
 from prs.simulate.sumstats_files import Dialect, write_sumstats
-from prs.simulate.world import OUTCOMES, World
+from prs.simulate.world import MAIN_POPULATION, OUTCOMES, World
 from prs.variants import VariantTable
 
 __all__ = ["SimulatedStudy", "write_study"]
@@ -51,6 +52,8 @@ class SimulatedStudy:
     cohort, prevalence, gwas, truth, truth_people : Path
         The target's phenotypes, the prevalences, sizes of the GWAS, true effects, true
         genetic values.
+    study, study_trait : Path
+        Study files for `prs.run_study`: of the disease and of the trait.
     """
 
     folder: Path
@@ -63,6 +66,8 @@ class SimulatedStudy:
     cohort: Path
     prevalence: Path
     gwas: Path
+    study: Path
+    study_trait: Path
     truth: Path
     truth_people: Path
 
@@ -119,6 +124,10 @@ def write_study(
                 }
             )
     named = [group.population for group in world.groups if group.role == "target"]
+    gwas = pd.DataFrame(rows)
+    study, study_trait = write_study_files(
+        out, gwas, {name: prevalence[name] for name in named}, MAIN_POPULATION
+    )
     return SimulatedStudy(
         folder=out,
         reference=reference,
@@ -132,7 +141,9 @@ def write_study(
             pd.DataFrame({"ancestry": named, "prevalence": [prevalence[name] for name in named]}),
             out / "prevalence.tsv",
         ),
-        gwas=write_table(pd.DataFrame(rows), out / "gwas.tsv"),
+        gwas=write_table(gwas, out / "gwas.tsv"),
+        study=study,
+        study_trait=study_trait,
         truth=_write_truth(out, world),
         truth_people=_write_truth_people(out, world, people, samples),
     )
