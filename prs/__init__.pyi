@@ -20,6 +20,8 @@ from .ld.compute import compute_ld as compute_ld
 from .ld.reference import LDReference as LDReference
 from .ld.store import open_ld as open_ld
 from .ld.store import write_ld as write_ld
+from .matching import MatchReport as MatchReport
+from .matching import match_variants as match_variants
 from .pipeline import run_study as run_study
 from .report.write import ReportInputs as ReportInputs
 from .report.write import write_report as write_report
@@ -32,9 +34,7 @@ from .scoring import write_scores as write_scores
 from .simulate import simulate_study as simulate_study
 from .study import Study as Study
 from .study import read_study as read_study
-from .variants import MatchReport as MatchReport
 from .variants import VariantTable as VariantTable
-from .variants import match_variants as match_variants
 from .weights.clumping import Clumps as Clumps
 from .weights.clumping import clump as clump
 from .weights.combine import CombinedScore as CombinedScore

@@ -23,13 +23,13 @@ from prs.inputs.sumstats import read_sumstats
 from prs.ld.blocks import read_blocks
 from prs.ld.compute import compute_ld
 from prs.ld.store import open_ld, write_ld
+from prs.matching import MatchReport, match_variants
 from prs.provenance import Provenance, digest_file
 from prs.report.write import ReportInputs, write_report
 from prs.samples import match_samples
 from prs.scoring import read_scores, score, write_scores
 from prs.stages import Stages
 from prs.study import Population, Study, read_study
-from prs.variants import MatchReport, match_variants
 from prs.weights.choose import choose_scores
 from prs.weights.csx import fit_csx
 from prs.weights.csx_store import read_posterior, write_posterior

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from prs.errors import OverlapError, SettingsError
 from prs.inputs.genotypes import Genotypes
-from prs.variants import Fate
+from prs.matching import Fate
 from prs.weights.matching import MatchedWeights, PalindromicChoice, match_weights
 from prs.weights.product import make_plan, run_plan
 from prs.weights.score_table import Scores, read_scores, write_scores

@@ -177,7 +177,7 @@ class Harmonising(_Section, frozen=True):
     Attributes
     ----------
     palindromic : {"frequency", "keep", "drop"}
-        See `prs.variants.match_variants`.
+        See `prs.matching.match_variants`.
     min_overlap : float
         Least share of the smaller input that must match.
     """

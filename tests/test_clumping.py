@@ -16,7 +16,7 @@ from prs.inputs.genotypes import Genotypes, open_genotypes
 from prs.inputs.harmonise import HarmonisedSumStats
 from prs.inputs.sumstats import SumStatsSource
 from prs.kernels.clump import CALLED, CARRIER, TWO, haplotype_r2, pair_r2
-from prs.variants import MatchReport
+from prs.matching import MatchReport
 from prs.weights.clumping import Clumps, _read_planes, clump, clump_grid, write_clumps
 from prs.weights.threshold import clump_and_threshold
 

@@ -26,8 +26,9 @@ from prs.ld.correlation import correlate
 from prs.ld.reference import LDReference
 from prs.ld.splitting import SplitSettings, optimal_cuts
 from prs.ld.store import open_ld, write_ld
+from prs.matching import match_variants
 from prs.samples import SampleTable
-from prs.variants import VariantTable, match_variants
+from prs.variants import VariantTable
 
 EPS = float(np.finfo(np.float32).eps)
 

@@ -18,6 +18,7 @@ from prs.errors import SettingsError
 from prs.evaluation.evaluate import evaluate
 from prs.evaluation.result import Evaluation
 from prs.evaluation.tables import COLUMNS, make_frame
+from prs.matching import Fate, MatchReport
 from prs.report import figures
 from prs.report.inputs import ReportInputs
 from prs.report.process_figures import LOSS_GROUPS
@@ -27,7 +28,7 @@ from prs.report.verdicts import judge, judge_calibration
 from prs.report.views import Estimate, format_number
 from prs.report.write import write_report
 from prs.samples import SampleTable
-from prs.variants import Fate, MatchReport, VariantTable
+from prs.variants import VariantTable
 
 SCORES = ("EUR_ct", "EUR_csx", "multi")
 #: group -> people, cases, accuracy relative to the best, O/E and slope of the uncorrected model

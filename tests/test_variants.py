@@ -16,15 +16,9 @@ from prs.errors import (
     SampleMismatchError,
     SettingsError,
 )
+from prs.matching import Fate, MatchReport, match_variants
 from prs.samples import SampleTable, match_samples
-from prs.variants import (
-    Fate,
-    MatchReport,
-    VariantTable,
-    chromosome_codes,
-    chromosome_labels,
-    match_variants,
-)
+from prs.variants import VariantTable, chromosome_codes, chromosome_labels
 
 
 def table(*rows):

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from prs.errors import OverlapError, SettingsError
 from prs.inputs.genotypes import Genotypes
+from prs.matching import match_variants
 from prs.samples import SampleTable
-from prs.variants import VariantTable, match_variants
+from prs.variants import VariantTable
 
 __all__ = ["PrincipalComponents", "compute_pcs", "project", "prune_by_ld"]
 

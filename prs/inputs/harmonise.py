@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from prs.errors import SettingsError
 from prs.files import write_atomically
 from prs.inputs.sumstats import SumStats, SumStatsSource
-from prs.variants import Fate, MatchReport, PalindromicRule, VariantTable, match_variants
+from prs.matching import Fate, MatchReport, PalindromicRule, match_variants
+from prs.variants import VariantTable
 
 __all__ = ["HarmonisedSumStats", "harmonise", "write_harmonised"]
 
@@ -115,7 +116,7 @@ def harmonise(
         Effect-allele frequency in the reference; without it the ``"frequency"`` rule can
         settle no palindromic variant.
     palindromic, ambiguous_maf, by, min_overlap
-        See `prs.variants.match_variants`.
+        See `prs.matching.match_variants`.
     prefer : {"n_eff", "p"}
         Which of several rows of one variant is taken: the largest sample, or, as PLINK clumps,
         the smallest p. Ties: the first row.

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from prs.matching import MatchReport
 from prs.samples import SampleTable
-from prs.variants import MatchReport, VariantTable
+from prs.variants import VariantTable
 
 if TYPE_CHECKING:
     from prs.evaluation.result import Evaluation

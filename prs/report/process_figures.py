@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from prs.matching import MatchReport
 from prs.report.inputs import PosteriorLike, posterior_traces
 from prs.report.style import (
     MUTED,
@@ -19,7 +20,6 @@ from prs.report.style import (
     in_house_style,
     new_figure,
 )
-from prs.variants import MatchReport
 
 __all__ = ["LOSS_GROUPS", "plot_ct_grid", "plot_losses", "plot_trace"]
 

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from prs.matching import MatchReport
 from prs.report.inputs import CohortLike, ReportInputs, Traces, WeightsLike, runs_of
 from prs.report.standard import StandardItem
 from prs.report.verdicts import Verdict
 from prs.report.views import format_number
-from prs.variants import MatchReport, chromosome_labels
+from prs.variants import chromosome_labels
 
 __all__ = [
     "HtmlTable",

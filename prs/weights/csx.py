@@ -35,7 +35,7 @@ from prs.inputs.harmonise import HarmonisedSumStats
 from prs.inputs.sumstats import SumStats
 from prs.ld._parallel import count_threads
 from prs.ld.reference import LDReference
-from prs.variants import PalindromicRule
+from prs.matching import PalindromicRule
 from prs.weights.csx_chain import ChainSettings, run_chains
 from prs.weights.csx_model import build_model
 from prs.weights.csx_posterior import CsxPosterior, CsxSettings, summarise_chains

@@ -14,7 +14,8 @@ from prs.files import existing_file
 from prs.inputs.plink1 import read_bim
 from prs.inputs.sumstats import read_sumstats
 from prs.ld.store import open_ld
-from prs.variants import chromosome_labels, match_variants
+from prs.matching import match_variants
+from prs.variants import chromosome_labels
 from prs.weights.csx import fit_csx
 from prs.weights.csx_files import write_reference_files
 

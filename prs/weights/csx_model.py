@@ -14,7 +14,8 @@ from prs.errors import BuildMismatchError, OverlapError, SettingsError
 from prs.inputs.harmonise import HarmonisedSumStats, harmonise
 from prs.inputs.sumstats import SumStats
 from prs.ld.reference import LDReference
-from prs.variants import MatchReport, PalindromicRule, VariantTable, match_variants
+from prs.matching import MatchReport, PalindromicRule, match_variants
+from prs.variants import VariantTable
 from prs.weights.csx_ld import LdBlock, clean_block, plain_block
 
 __all__ = ["CsxModel", "PopulationData", "build_model", "join_variants"]

@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from prs.errors import SettingsError
-from prs.variants import MatchReport, VariantTable
+from prs.matching import MatchReport
+from prs.variants import VariantTable
 from prs.weights.csx_chain import ChainResult
 from prs.weights.csx_model import CsxModel
 from prs.weights.diagnostics import effective_sample_size, split_rhat

@@ -12,7 +12,8 @@ import numpy as np
 
 from prs.errors import FileFormatError
 from prs.files import existing_file, write_atomically
-from prs.variants import MatchReport, VariantTable
+from prs.matching import MatchReport
+from prs.variants import VariantTable
 from prs.weights.csx_posterior import CsxPosterior, CsxSettings
 
 __all__ = ["read_posterior", "write_posterior"]

@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from prs.errors import SettingsError
-from prs.variants import Fate, MatchReport, VariantMatch, VariantTable, match_variants
+from prs.matching import Fate, MatchReport, VariantMatch, match_variants
+from prs.variants import VariantTable
 from prs.weights.table import Weights
 
 __all__ = ["MatchedWeights", "PalindromicChoice", "match_weights"]

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from prs.errors import ColumnError, FileFormatError, InvalidValueError
 from prs.files import read_bytes, write_table
+from prs.matching import MatchReport
 from prs.samples import SampleTable
-from prs.variants import MatchReport
 
 __all__ = ["Scores", "read_scores", "write_scores"]
 
