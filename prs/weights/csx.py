@@ -156,9 +156,9 @@ def fit_csx(
         keep_draws=keep_draws,
     )
     if target == "reference":
-        from prs.weights.csx_parity import run_reference_chains
+        from prs.weights.csx_parity import ReferenceChains
 
-        result = run_reference_chains(model, settings)
+        result = run_chains(model, settings, ReferenceChains)
     else:
         result = run_chains(model, settings)
     posterior = summarise_chains(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from prs.kernels.csx import (
 from prs.kernels.rng import make_streams
 from prs.weights.csx_model import CsxModel
 
-__all__ = ["ChainResult", "ChainSettings", "run_chains"]
+__all__ = ["ChainResult", "ChainSettings", "Chains", "run_chains"]
 
 _EFFECTS, _LOCAL, _GLOBAL = 1, 2, 3  # stages, in the keys of the streams
 REFRESH_EVERY = 200  # iterations between two exact recomputations of the residuals
@@ -104,16 +105,16 @@ def share_out(cost: NDArray[np.float64], n_workers: int) -> list[NDArray[np.int6
 
 
 @contextmanager
-def _team(n_threads: int) -> Iterator[Callable[[Callable[..., None], list[tuple]], None]]:
+def _team(n_threads: int) -> Iterator[Callable[[Callable[..., None], list[tuple[Any, ...]]], None]]:
     """Yield a function that calls another with each of several argument tuples, in threads."""
 
-    def quiet(function: Callable[..., None], arguments: tuple) -> None:
+    def quiet(function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         with np.errstate(over="ignore"):  # interpreted kernels only: 64-bit words wrap around
             function(*arguments)
 
     if n_threads == 1:
 
-        def alone(function: Callable[..., None], jobs: list[tuple]) -> None:
+        def alone(function: Callable[..., None], jobs: list[tuple[Any, ...]]) -> None:
             for job in jobs:
                 quiet(function, job)
 
@@ -121,7 +122,7 @@ def _team(n_threads: int) -> Iterator[Callable[[Callable[..., None], list[tuple]
         return
     with ThreadPoolExecutor(n_threads - 1, thread_name_prefix="prs-csx") as pool:
 
-        def together(function: Callable[..., None], jobs: list[tuple]) -> None:
+        def together(function: Callable[..., None], jobs: list[tuple[Any, ...]]) -> None:
             futures = [pool.submit(quiet, function, job) for job in jobs[1:]]
             if jobs:
                 quiet(function, jobs[0])
@@ -179,7 +180,7 @@ class Chains:
         ]
 
     def step(
-        self, run: Callable[[Callable[..., None], list[tuple]], None], accumulate: bool
+        self, run: Callable[[Callable[..., None], list[tuple[Any, ...]]], None], accumulate: bool
     ) -> None:
         """Draw effects, sigma, psi and phi once, in all chains."""
         model, settings = self.model, self.settings
@@ -216,6 +217,11 @@ class Chains:
         )  # fmt: skip
         run(self._draw_phi, [(job,) for job in self.phi_jobs])
         self.iteration += 1
+
+    @property
+    def n_averaged(self) -> int:
+        """Iterations that the sums hold."""
+        return self.iteration - self.settings.n_burnin
 
     def _draw_sigma(self) -> None:
         model = self.model
@@ -268,8 +274,17 @@ class Chains:
         )
 
 
-def run_chains(model: CsxModel, settings: ChainSettings) -> ChainResult:
+def run_chains(
+    model: CsxModel, settings: ChainSettings, kind: type[Chains] = Chains
+) -> ChainResult:
     """Run all chains for all iterations.
+
+    Parameters
+    ----------
+    model : CsxModel
+    settings : ChainSettings
+    kind : type of Chains
+        The moves of one iteration.
 
     Raises
     ------
@@ -278,7 +293,7 @@ def run_chains(model: CsxModel, settings: ChainSettings) -> ChainResult:
     """
     from tqdm.auto import tqdm
 
-    chains = Chains(model, settings)
+    chains = kind(model, settings)
     n_chains, n_populations = len(settings.start), len(model.populations)
     n_iter, n_groups = settings.n_iter, model.n_groups
     phi = np.empty((n_chains, n_iter, n_groups))
@@ -310,7 +325,7 @@ def run_chains(model: CsxModel, settings: ChainSettings) -> ChainResult:
                 if draws is not None:
                     draws[:, n_kept] = chains.beta
                 n_kept += 1
-    n = n_iter - settings.n_burnin
+    n = chains.n_averaged
     return ChainResult(
         mean=chains.total / n,
         square=chains.total_square / n,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from prs.errors import FileFormatError, OverlapError, SettingsError
 from prs.files import existing_file
@@ -102,7 +103,9 @@ def run_like_reference(
     if not path.exists() and str(bim_prefix).endswith(".bim"):
         path = Path(bim_prefix)
     bim, _ = read_bim(existing_file(path, ".bim file"))
-    autosomes = np.unique(bim.chrom[(bim.chrom >= 1) & (bim.chrom <= 22)])
+    autosomes: NDArray[np.int64] = np.unique(
+        bim.chrom[(bim.chrom >= 1) & (bim.chrom <= 22)]
+    ).astype(np.int64)
     if chromosomes is not None:
         wanted = np.unique(np.asarray(chromosomes, dtype=np.int64))
         lacking = wanted[~np.isin(wanted, autosomes)]

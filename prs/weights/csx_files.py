@@ -113,7 +113,7 @@ def _columns(
 ) -> Iterator[tuple[str, NDArray[np.bool_], NDArray[np.float64]]]:
     """Yield label, which variants it has, and (M, columns) per-allele effects."""
     sd = np.sqrt(2.0 * posterior.eaf * (1.0 - posterior.eaf))
-    there = ~np.isnan(posterior.beta_mean)
+    there: NDArray[np.bool_] = np.isfinite(posterior.beta_mean)
     for k, name in enumerate(posterior.populations):
         yield name, there[k], (posterior.beta_mean[k] / sd[k])[:, None]
     if not meta:
@@ -121,11 +121,12 @@ def _columns(
     precision = np.nan_to_num(sd**2 / np.maximum(posterior.beta_sd**2, 1e-300))
     share = precision / precision.sum(axis=0)
     if write_pst and posterior.draws is not None:
-        values: NDArray[np.float64] = sum(  # type: ignore[assignment]
+        values: NDArray[np.float64] = sum(
             np.nan_to_num(share[k] / sd[k]) * posterior.draws[name]
             for k, name in enumerate(posterior.populations)
         )
         values = values.T
     else:
         values = np.nansum(share * posterior.beta_mean / sd, axis=0)[:, None]
-    yield "META", there.any(axis=0), values
+    anywhere: NDArray[np.bool_] = np.logical_or.reduce(there)
+    yield "META", anywhere, values

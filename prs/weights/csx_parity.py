@@ -4,7 +4,8 @@ Block-wise draws of effects by Cholesky factors, then delta, then psi by an untr
 generalised inverse Gaussian draw, then ``psi > 1 := 1``, then phi. The clip makes the
 stationary law a property of this order of moves and not of a written-down density, so nothing
 is rearranged here: the order and the arithmetic are those of Ge et al. 2019 and Ruan et al. 2022
-as coded in getian107/PRScsx. (Random numbers are ours: parity is in distribution.)
+as coded in getian107/PRScsx. (Random numbers are ours: parity is in distribution.) Means are
+averages of the thinned draws, as there.
 """
 
 from __future__ import annotations
@@ -13,146 +14,73 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import linalg
 
-from prs.errors import SamplerError
-from prs.kernels.gig import draw_gig_array
-from prs.kernels.rng import make_streams
-from prs.weights.csx_chain import ChainResult, ChainSettings
+from prs.kernels.csx_reference import draw_block_effects, draw_clipped_scales
+from prs.kernels.rng import draw_gamma
+from prs.weights.csx_chain import Chains, ChainSettings
 from prs.weights.csx_model import CsxModel
 
-__all__ = ["run_reference_chains"]
-
-_STAGE = 5
+__all__ = ["ReferenceChains"]
 
 
-def run_reference_chains(model: CsxModel, settings: ChainSettings) -> ChainResult:
-    """Run chains of the reference tool, one after the other; draws are averaged, not means.
+class ReferenceChains(Chains):
+    """Chains of the reference tool, side by side; psi and phi begin at 1 as they do there."""
 
-    Kept are the draws of every `thin`-th iteration after burn-in, and the average is over the
-    kept ones. The bound of psi is a clip after the draw; ``psi_max=None`` leaves it out.
+    def __init__(self, model: CsxModel, settings: ChainSettings) -> None:
+        super().__init__(model, settings)
+        self.u[:] = 1.0
+        self.delta = np.empty_like(self.u)
+        for c, fixed in enumerate(settings.phi):
+            if fixed is None:
+                self.phi[c] = 1.0
+        self.n_kept = 0
 
-    Raises
-    ------
-    SamplerError
-        If a block's matrix is not positive definite.
-    """
-    from tqdm.auto import tqdm
+    def step(
+        self, run: Callable[[Callable[..., None], list[tuple[Any, ...]]], None], accumulate: bool
+    ) -> None:
+        """Draw effects, sigma, delta, psi and phi once, in the reference's order."""
+        model, settings = self.model, self.settings
+        noise = self.sigma[:, model.block_group, model.block_population]
+        noise = noise / model.n_gwas[model.block_population]
+        layout = (model.starts, model.ld_starts, model.ld, model.b, model.index)
+        run(
+            draw_block_effects,
+            [
+                (items, *layout, self.u, noise, self.beta, self.effect_streams, self.sums)
+                for items in self.block_shares
+            ],
+        )
+        self._draw_sigma()
+        upper = np.inf if settings.psi_max is None else settings.psi_max
+        run(
+            draw_clipped_scales,
+            [
+                (
+                    items, model.chunks, model.chunk_group, model.where,
+                    model.n_gwas / self.sigma, self.beta, self.phi, model.copies,
+                    settings.a, settings.b, upper, self.u, self.delta, self.local_streams,
+                )
+                for items in self.chunk_shares
+            ],
+        )  # fmt: skip
+        run(self._draw_reference_phi, [(job,) for job in self.phi_jobs])
+        self.iteration += 1
+        past = self.iteration - settings.n_burnin
+        if accumulate and past % settings.thin == 0:
+            self.n_kept += 1
+            self.total += self.beta
+            self.total_square += self.beta**2
+            self.total_psi += 1.0 / self.u
 
-    bar = tqdm(total=settings.n_iter * len(settings.start), desc="PRS-CSx", disable=None)
-    with bar:
-        chains = [_run_one(model, settings, c, bar.update) for c in range(len(settings.start))]
-    draws = None
-    if settings.keep_draws:
-        draws = np.stack([one["draws"] for one in chains]).astype(np.float32)
+    @property
+    def n_averaged(self) -> int:
+        """Draws that the sums hold."""
+        return self.n_kept
 
-    def stacked(name: str) -> NDArray[np.float64]:
-        return np.stack([one[name] for one in chains])
-
-    return ChainResult(
-        mean=stacked("mean"),
-        square=stacked("square"),
-        psi=stacked("psi"),
-        phi=stacked("phi"),
-        sigma=stacked("sigma"),
-        variance=stacked("variance"),
-        predictions=stacked("predictions"),
-        floor_hits=stacked("floor_hits").astype(np.int64),
-        draws=draws,
-    )
-
-
-def _run_one(
-    model: CsxModel, settings: ChainSettings, chain: int, tick: Callable[[], object]
-) -> dict[str, Any]:
-    """Run one chain; returns the fields of `ChainResult` without the axis of chains."""
-    n_pop, n_groups, n_iter = len(model.populations), model.n_groups, settings.n_iter
-    n_variants, n_effects = len(model.variants), len(model.b)
-    rng = np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=(_STAGE, chain)))
-    stream = make_streams(settings.seed, (_STAGE + 1, chain), (1,))[0]
-    matrices = [model.matrix(k).astype(np.float64) for k in range(model.n_blocks)]
-    slices = [slice(*model.starts[k : k + 2]) for k in range(model.n_blocks)]
-    parts = [model.effects(k) for k in range(n_pop)]
-    group_of = np.repeat(np.arange(n_groups), np.diff(model.group_starts))
-    pop_of = np.repeat(model.block_population, np.diff(model.starts))
-    effect_group = group_of[model.index]
-
-    fixed = settings.phi[chain]
-    beta, psi = np.zeros(n_effects), np.ones(n_variants)
-    sigma = np.ones((n_groups, n_pop))
-    phi = np.full(n_groups, 1.0 if fixed is None else fixed)
-    p = settings.a - 0.5 * model.copies
-    drawn = np.empty(n_variants)
-    out = {
-        "mean": np.zeros(n_effects),
-        "square": np.zeros(n_effects),
-        "psi": np.zeros(n_variants),
-        "phi": np.empty((n_iter, n_groups)),
-        "sigma": np.empty((n_iter, n_groups, n_pop)),
-        "variance": np.empty((n_iter, n_pop)),
-        "predictions": np.empty((n_iter, n_pop, len(model.directions))),
-        "floor_hits": np.zeros((n_groups, n_pop)),
-    }
-    draws, n_kept = [], 0
-    for i in range(n_iter):
-        fit = np.zeros((n_groups, n_pop))
-        quad, weight = np.zeros_like(fit), np.zeros_like(fit)
-        for k, (matrix, here) in enumerate(zip(matrices, slices, strict=True)):
-            g, pop = model.block_group[k], model.block_population[k]
-            precision = 1.0 / psi[model.index[here]]
-            dinvt = matrix.copy()
-            dinvt.flat[:: len(matrix) + 1] += precision
-            try:
-                factor = linalg.cholesky(dinvt, overwrite_a=True, check_finite=False)
-            except (linalg.LinAlgError, ValueError) as error:
-                raise SamplerError(
-                    f"the chain diverged: block {model.block_number[k]} of "
-                    f"{model.populations[pop]} is not positive definite at iteration {i + 1} "
-                    f"of chain {chain + 1} ({error})",
-                    remedy="check that LD and summary statistics fit each other; the default "
-                    "target='posterior' mends indefinite LD",
-                ) from error
-            t = linalg.solve_triangular(factor, model.b[here], trans="T", check_finite=False)
-            t += np.sqrt(sigma[g, pop] / model.n_gwas[pop]) * rng.standard_normal(len(t))
-            value = linalg.solve_triangular(factor, t, check_finite=False)
-            beta[here] = value
-            quad[g, pop] += t @ t  # beta'(R + 1/psi)beta
-            fit[g, pop] += value @ model.b[here]
-            weight[g, pop] += value**2 @ precision
-        unexplained = 1.0 - 2.0 * fit + quad
-        out["floor_hits"] += unexplained < weight
-        rate = 0.5 * model.n_gwas * np.maximum(unexplained, weight)
-        sigma = rate / rng.standard_gamma(0.5 * (model.n_gwas + model.first))
-
-        delta = rng.standard_gamma(settings.a + settings.b, n_variants) / (psi + phi[group_of])
-        rate_of_psi: NDArray[np.float64] = 2.0 * delta
-        chi_terms = model.n_gwas[pop_of] * beta**2 / sigma[effect_group, pop_of]
-        chi = np.bincount(model.index, chi_terms, minlength=n_variants).astype(np.float64)
-        with np.errstate(over="ignore"):
-            draw_gig_array(stream, p, rate_of_psi, chi, np.inf, drawn)
-        psi = drawn.copy()
-        if settings.psi_max is not None:
-            np.minimum(psi, settings.psi_max, out=psi)
-        if fixed is None:
-            sums = np.bincount(group_of, delta, minlength=n_groups)
-            w = rng.standard_gamma(1.0, n_groups) / (phi + 1.0)
-            shape = np.diff(model.group_starts) * settings.b + 0.5
-            phi = rng.standard_gamma(shape) / (sums + w)
-
-        out["phi"][i], out["sigma"][i] = phi, sigma
-        out["variance"][i] = (quad - weight).sum(axis=0)
-        for k, part in enumerate(parts):
-            out["predictions"][i, k] = model.directions[:, part] @ beta[part]
-        if i >= settings.n_burnin and (i + 1 - settings.n_burnin) % settings.thin == 0:
-            n_kept += 1
-            out["mean"] += beta
-            out["square"] += beta**2
-            out["psi"] += psi
-            if settings.keep_draws:
-                draws.append(beta.astype(np.float32))
-        tick()
-    for name in ("mean", "square", "psi"):
-        out[name] /= n_kept
-    out["draws"] = np.array(draws)
-    return out
+    def _draw_reference_phi(self, job: tuple[int, int]) -> None:
+        c, g = job
+        low, high = self.model.group_starts[g : g + 2]
+        stream = self.global_streams[g, c]
+        w = draw_gamma(stream, 1.0) / (self.phi[c, g] + 1.0)
+        shape = float(high - low) * self.settings.b + 0.5
+        self.phi[c, g] = draw_gamma(stream, shape) / (self.delta[c, low:high].sum() + w)
