@@ -366,9 +366,10 @@ def _notes(
             "themselves tuned on these people look better than they are."
         )
     if data.groups:
+        pooled, apart = ("AUC", "risk") if data.kind == "binary" else ("R2", "mean")
         notes.append(
-            "Rows of the group 'all' mix ancestries: a pooled AUC also credits a score with "
-            "telling groups of different risk apart; regressions there adjust for group."
+            f"Rows of the group 'all' mix ancestries: a pooled {pooled} also credits a score with "
+            f"telling groups of different {apart} apart; regressions there adjust for group."
         )
     if data.kind == "binary":
         few = []
