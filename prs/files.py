@@ -8,14 +8,19 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from prs.errors import FileFormatError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["existing_file", "read_bytes", "write_atomically", "write_table"]
+__all__ = ["existing_file", "read_bytes", "stream_bytes", "write_atomically", "write_table"]
+
+#: A compressed file may unpack to this many bytes whatever its own size, and beyond that to
+#: this many times its own size.
+MAX_UNPACKED = 1 << 30
+MAX_RATIO = 300
 
 
 def existing_file(path: str | Path, what: str = "file") -> Path:
@@ -47,8 +52,101 @@ def existing_file(path: str | Path, what: str = "file") -> Path:
     return path
 
 
+def _damaged(path: Path, kind: str, error: object) -> FileFormatError:
+    return FileFormatError(
+        f"truncated or damaged {kind} file ({error})",
+        path=path,
+        remedy="download or copy the file again and compare its size or checksum",
+    )
+
+
+@contextmanager
+def _decompressed(path: Path) -> Iterator[tuple[IO[bytes], str]]:
+    """Open a file for reading, through whichever decompressor its first bytes ask for."""
+    with path.open("rb") as raw:
+        magic = raw.read(4)
+        raw.seek(0)
+        if magic[:2] == b"\x1f\x8b":  # gzip; bgzip is gzip in many members
+            with gzip.GzipFile(fileobj=raw) as stream:
+                yield cast("IO[bytes]", stream), "gzip"
+        elif magic == b"\x28\xb5\x2f\xfd":
+            import zstandard
+
+            with zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True) as stream:
+                yield stream, "zstd"
+        else:
+            yield raw, ""
+
+
+def stream_bytes(path: str | Path, what: str = "file", size: int = 1 << 26) -> Iterator[bytes]:
+    """Yield the content of a file in pieces, decompressed when its first bytes say so.
+
+    gzip, bgzip and zstd are recognised; the extension plays no part.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    what : str
+        What the file should be, for messages.
+    size : int
+        Bytes of a piece; the last one may be smaller.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is missing, empty, a compressed stream that is truncated or damaged, or one
+        that unpacks to an absurd size: more than a GiB and more than 300 times its own.
+    """
+    path = existing_file(path, what)
+    packed = path.stat().st_size
+    total = 0
+    with _decompressed(path) as (stream, kind):
+        while True:
+            try:
+                piece = stream.read(size)
+            except (EOFError, OSError, ValueError) as error:
+                if not kind:
+                    raise
+                raise _damaged(path, kind, error) from error
+            except Exception as error:  # zlib.error and ZstdError derive from Exception alone
+                if type(error).__module__.partition(".")[0] not in ("zlib", "zstandard", "zstd"):
+                    raise
+                raise _damaged(path, kind, error) from error
+            if not piece:
+                break
+            total += len(piece)
+            if total > MAX_UNPACKED and total > MAX_RATIO * packed:
+                raise FileFormatError(
+                    f"unpacks to more than {total:,} bytes from {packed:,}: not {what}",
+                    path=path,
+                    remedy="tables shrink 3- to 20-fold; this file is made to fill a machine",
+                )
+            yield piece
+    if kind == "zstd" and not _zstd_is_whole(path):
+        raise _damaged(path, kind, "the last frame is cut off")
+
+
+def _zstd_is_whole(path: Path) -> bool:
+    """Whether the last zstd frame ends: the stream reader does not tell a cut one."""
+    import zstandard
+
+    with path.open("rb") as raw:
+        decompressor = zstandard.ZstdDecompressor().decompressobj()
+        while piece := raw.read(1 << 14):  # small: what a piece unpacks to is held
+            while piece:
+                decompressor.decompress(piece)
+                if not decompressor.eof:
+                    break
+                piece = decompressor.unused_data
+                decompressor = zstandard.ZstdDecompressor().decompressobj()
+                if not piece:
+                    return raw.read(1) == b""
+    return False
+
+
 def read_bytes(path: str | Path, what: str = "file") -> bytes:
-    """Return the content of a file, decompressed when its first bytes say gzip (or bgzip).
+    """Return the content of a file, decompressed when its first bytes say gzip, bgzip or zstd.
 
     Parameters
     ----------
@@ -60,27 +158,9 @@ def read_bytes(path: str | Path, what: str = "file") -> bytes:
     Raises
     ------
     FileFormatError
-        If the file is missing, empty, or a gzip stream that is truncated or damaged.
+        See `stream_bytes`; also if there is nothing but white space.
     """
-    path = existing_file(path, what)
-    data = path.read_bytes()
-    if data[:2] == b"\x1f\x8b":
-        try:
-            data = gzip.decompress(data)
-        except (EOFError, gzip.BadGzipFile, OSError, ValueError) as error:
-            raise FileFormatError(
-                f"truncated or damaged gzip file ({error})",
-                path=path,
-                remedy="download or copy the file again and compare its size or checksum",
-            ) from error
-        except Exception as error:
-            if type(error).__module__ != "zlib":
-                raise
-            raise FileFormatError(
-                f"damaged gzip file ({error})",
-                path=path,
-                remedy="download or copy the file again and compare its size or checksum",
-            ) from error
+    data = b"".join(stream_bytes(path, what))
     if not data.strip():
         raise FileFormatError(f"{what} is empty", path=path)
     return data

@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from prs.errors import BuildMismatchError, OverlapError, SettingsError
 from prs.variants import VariantTable, allele_codes, chromosome_labels
 
-__all__ = ["Fate", "MatchReport", "PalindromicRule", "VariantMatch", "match_variants"]
+__all__ = [
+    "Fate",
+    "MatchReport",
+    "PalindromicRule",
+    "VariantMatch",
+    "find_other_alleles",
+    "match_variants",
+]
 
 PalindromicRule = Literal["frequency", "keep", "drop"]
 
@@ -39,6 +46,8 @@ class Fate(IntEnum):
     DUPLICATE = 8  # another row was taken for the same variant
     NOT_FOUND = 9  # the site (or id) is not in the target
     INVALID = 10  # the row could not be used: missing or impossible values
+    FAILED_QC = 11  # matched, and left out by a quality rule
+    NOT_IN_TARGET = 12  # in the panel, not among the people to be scored
 
     @property
     def is_kept(self) -> bool:
@@ -51,7 +60,7 @@ class Fate(IntEnum):
         return self.name.lower()
 
 
-_SIGN = np.array([1, -1, 1, -1, 1, -1, 0, 0, 0, 0, 0], dtype=np.int8)
+_SIGN = np.array([1, -1, 1, -1, 1, -1, *[0] * 7], dtype=np.int8)
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,8 @@ class MatchReport:
         Breakdown of the ``invalid`` rows by reason, from reading; sums to ``counts["invalid"]``.
     notes : tuple of str
         Remarks for the user (which key was used, what was assumed).
+    failed_qc : dict of str to int
+        Breakdown of the ``failed_qc`` rows by rule; sums to ``counts["failed_qc"]``.
     """
 
     source: str
@@ -80,6 +91,7 @@ class MatchReport:
     n_target: int
     details: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    failed_qc: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(
@@ -432,3 +444,51 @@ def _settle_palindromes(
     turned = np.where(same, Fate.PALINDROMIC_SWAPPED, Fate.PALINDROMIC_SAME)
     settled[clear] = np.where(same_side, as_written, turned)[clear]
     return settled
+
+
+def find_other_alleles(variants: VariantTable, target: VariantTable) -> NDArray[np.object_]:
+    """Return the allele beside the effect allele at the target's site; "" if there is not one.
+
+    On the written strand first, then on the opposite one; several candidates settle nothing.
+
+    Parameters
+    ----------
+    variants : VariantTable
+        M variants whose other allele is unknown.
+    target : VariantTable
+        Variants with both alleles.
+
+    Returns
+    -------
+    ndarray of object (str), shape (M,)
+    """
+    by_position = variants.has_positions and target.has_positions
+    key = "site_key" if by_position else "id"
+    query = pd.DataFrame(
+        {
+            "site": getattr(variants, key),
+            "allele": variants.effect_allele,
+            "row": np.arange(len(variants)),
+        }
+    )
+    known = target.site_key > 0 if by_position else ~np.isin(target.id, ["", "."])
+    sides = []
+    for strand in (0, 1):
+        for effect, other in (
+            (target.effect_allele, target.other_allele),
+            (target.other_allele, target.effect_allele),
+        ):
+            pair = pd.DataFrame({"site": getattr(target, key), "allele": effect, "other": other})
+            if strand:
+                pair[["allele", "other"]] = pair[["allele", "other"]].map(
+                    lambda allele: _COMPLEMENT.get(allele)
+                )
+            pair["strand"] = strand
+            sides.append(pair[known].dropna())
+    table = pd.concat(sides).drop_duplicates(["site", "allele", "other", "strand"])
+    hits = query.merge(table, on=["site", "allele"])
+    hits = hits[hits["strand"] == hits.groupby("row")["strand"].transform("min")]
+    hits = hits[~hits["row"].duplicated(keep=False)]
+    other = np.full(len(variants), "", dtype=object)
+    other[hits["row"].to_numpy()] = hits["other"].to_numpy(dtype=object)
+    return other

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -27,6 +28,13 @@ def read(tmp_path, text, name="s.txt", **options):
 def rows_of(sumstats):
     frame = sumstats.to_frame()
     return [tuple(row) for row in frame[["id", "effect_allele", "other_allele"]].to_numpy()]
+
+
+def bgzip(text):
+    """bgzip's form: gzip members of their own for every few bytes, and an empty one at the end."""
+    return b"".join(gzip.compress(text[i : i + 50]) for i in range(0, len(text), 50)) + (
+        gzip.compress(b"")
+    )
 
 
 # One association in every dialect: variant rs1 at 3:500, C against T, beta 0.2, se 0.1.
@@ -56,6 +64,34 @@ DIALECTS = {
     f"3 500 rs1 T C 0.3 1000 0.2 0.1 {LOG10P}\n",
     "saige": f"CHR POS SNPID Allele1 Allele2 AF_Allele2 BETA SE p.value\n"
     f"3 500 rs1 T C 0.3 0.2 0.1 {P}\n",
+    "regenie, whole": "CHROM GENPOS ID ALLELE0 ALLELE1 A1FREQ INFO N TEST BETA SE CHISQ LOG10P "
+    "EXTRA\n"
+    f"3 500 rs1 T C 0.3 0.99 1000 ADD 0.2 0.1 4 {LOG10P} NA\n",
+    "saige binary": "CHR POS MarkerID Allele1 Allele2 AC_Allele2 AF_Allele2 imputationInfo BETA SE "
+    "Tstat var p.value p.value.NA Is.SPA N_case N_ctrl\n"
+    f"3 500 rs1 T C 600 0.3 1 0.2 0.1 20 100 {P} {P} FALSE 500 500\n",
+    "bolt-lmm": "SNP CHR BP GENPOS ALLELE1 ALLELE0 A1FREQ INFO CHISQ_LINREG P_LINREG BETA SE "
+    f"CHISQ_BOLT_LMM_INF P_BOLT_LMM_INF\nrs1 3 500 0.1 C T 0.3 1 4 {P} 0.2 0.1 4 {P}\n",
+    "plink1 assoc": " CHR SNP BP A1 F_A F_U A2 CHISQ P OR SE L95 U95\n"
+    f"   3 rs1 500 C 0.33 0.3 T 4 {P} {math.exp(0.2):.17g} 0.1 1 1.5\n",
+    "confidence interval": "SNP A1 A2 OR L95 U95\n"
+    f"rs1 C T {math.exp(0.2):.17g} {math.exp(0.2 - 0.1959963984540054):.17g} "
+    f"{math.exp(0.2 + 0.1959963984540054):.17g}\n",
+    "catalog harmonised": "hm_variant_id\thm_rsid\thm_chrom\thm_pos\thm_other_allele\t"
+    "hm_effect_allele\thm_beta\thm_odds_ratio\thm_ci_lower\thm_ci_upper\t"
+    "hm_effect_allele_frequency\thm_code\tchromosome\tbase_pair_location\teffect_allele\t"
+    "other_allele\tbeta\tstandard_error\tp_value\tvariant_id\todds_ratio\n"
+    f"3_500_T_C\trs1\t3\t500\tT\tC\t0.2\tNA\tNA\tNA\t0.3\t10\t3\t499\tA\tG\t-0.2\t0.1\t{P}\t"
+    "rs1\tNA\n",
+    "catalog harmonised or": "hm_rsid\thm_chrom\thm_pos\thm_other_allele\thm_effect_allele\t"
+    "hm_beta\thm_odds_ratio\tstandard_error\tp_value\n"
+    f"rs1\t3\t500\tT\tC\tNA\t{math.exp(0.2):.17g}\t0.1\t{P}\n",
+    "ldsc": "SNP A1 A2 N Z BETA SE\nrs1 C T 1000 2 0.2 0.1\n",
+    "metal whole": "MarkerName\tAllele1\tAllele2\tFreq1\tFreqSE\tEffect\tStdErr\tP-value\tDirection"
+    f"\nrs1\tc\tt\t0.3\t0\t0.2\t0.1\t{P}\t++\n",
+    "gwas-vcf": "##fileformat=VCFv4.2\n##contig=<ID=3>\n"
+    "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tIEU-a-1\n"
+    f"3\t500\trs1\tT\tC\t.\tPASS\tAF=0.3\tES:SE:LP:AF:SS:NC:ID\t0.2:0.1:{LOG10P}:0.3:1000:500:rs1\n",
     "ids with positions": "SNP A1 A2 BETA SE\nchr3:500:T:C C T 0.2 0.1\n",
     "quoted csv": '"SNP","A1","A2","BETA","SE"\n"rs1","C","T",0.2,0.1\n',
     "windows ends, leading spaces": "  SNP A1  A2 BETA SE\r\n  rs1  C T 0.2 0.1\r\n",
@@ -64,10 +100,10 @@ DIALECTS = {
 
 
 @pytest.mark.parametrize("name", DIALECTS)
-@pytest.mark.parametrize("zipped", [False, True])
-def test_one_association_reads_the_same_in_every_dialect(tmp_path, name, zipped):
+@pytest.mark.parametrize("packed", [bytes, gzip.compress, zstandard.compress, bgzip])
+def test_one_association_reads_the_same_in_every_dialect(tmp_path, name, packed):
     text = DIALECTS[name].encode()
-    found = read(tmp_path, gzip.compress(text) if zipped else text)
+    found = read(tmp_path, packed(text))
     assert len(found) == 1
     assert (found.variants.effect_allele[0], found.variants.other_allele[0]) == ("C", "T")
     # a p written with 17 digits gives z to a few eps times z / (dz/dlog p) ~ 10
@@ -82,6 +118,94 @@ def test_one_association_reads_the_same_in_every_dialect(tmp_path, name, zipped)
         assert (found.variants.chrom[0], found.variants.pos[0]) == (3, 500)
     assert found.source.n_rows == len(found) + sum(found.source.losses.values())
     assert any("effect allele: column" in note for note in found.source.notes)
+
+
+def test_dialects_are_named_and_their_columns_shown(tmp_path):
+    names = {
+        "regenie, whole": "regenie",
+        "saige binary": "saige",
+        "bolt-lmm": "bolt-lmm",
+        "plink1 assoc": "plink1-assoc",
+        "catalog harmonised": "gwas-catalog-harmonised",
+        "metal whole": "metal",
+        "gwas-vcf": "gwas-vcf",
+        "fastgwa": "fastgwa",
+        "gwas-ssf": "gwas-ssf",
+    }
+    for name, dialect in names.items():
+        found = read(tmp_path, DIALECTS[name])
+        assert found.source.dialect == dialect
+        assert "effect allele: column" in found.source.describe()
+    assert (
+        "not base_pair_location" in read(tmp_path, DIALECTS["catalog harmonised"]).source.notes[0]
+    )
+    saige = read(tmp_path, DIALECTS["saige binary"], n=None)
+    assert (saige.info[0], saige.n_cases[0], saige.n_controls[0], saige.n_eff[0]) == (
+        1, 500, 500, 1000,
+    )  # fmt: skip
+    vcf = read(tmp_path, DIALECTS["gwas-vcf"], n=None)
+    assert (vcf.n_cases[0], vcf.n_controls[0], vcf.n_eff[0]) == (500, 500, 1000)
+
+
+def test_the_side_file_of_a_gwas_ssf_table(tmp_path):
+    text = DIALECTS["gwas-ssf log10"]
+    side = tmp_path / "s.txt-meta.yaml"
+    side.write_text(
+        "# a comment\ngenome_assembly: GRCh37\ncoordinate_system: 1-based\nsamples:\n"
+        "  - sample_ancestry: [European]\n    sample_size: 4000\n    case_count: 100\n"
+        "    control_count: 300\n  - case_count: 1,000\n    control_count: 1000\n"
+    )
+    found = read(tmp_path, text, n=None)
+    assert found.n_eff[0] == pytest.approx(300 + 2000, rel=4 * EPS)
+    assert "genome build GRCh37" in found.source.describe()
+    side.write_text("coordinate_system: 0-based\n")
+    with pytest.raises(FileFormatError, match="0-based"):
+        read(tmp_path, text)
+
+
+def test_archives_that_are_cut_or_made_to_fill_a_machine_are_refused(tmp_path, monkeypatch):
+    text = DIALECTS["prs-cs se"].encode() * 50
+    for packed in (gzip.compress(text), zstandard.compress(text)):
+        with pytest.raises(FileFormatError, match="truncated or damaged"):
+            read(tmp_path, packed[:-3])
+    monkeypatch.setattr("prs.files.MAX_UNPACKED", 1 << 20)
+    bomb = b"SNP A1 A2 BETA SE\n" + b"rs1 C T 0.2 0.1\n" * (1 << 18)
+    for packed in (zstandard.compress(bomb), gzip.compress(b"rs1 C T" + b" " * (1 << 24))):
+        with pytest.raises(FileFormatError, match=r"unpacks to more than|line of more than"):
+            read(tmp_path, packed)
+    monkeypatch.setattr("prs.inputs.text_table.MAX_LINE", 1 << 16)
+    monkeypatch.setattr("prs.inputs.text_table.BLOCK_SIZE", 1 << 15)
+    with pytest.raises(FileFormatError, match="line of more than"):
+        read(tmp_path, b"SNP A1 A2 BETA SE\n" + b"r" * (1 << 18))
+
+
+def test_blocks_of_a_long_file_are_read_as_one(tmp_path, monkeypatch):
+    rows = [f"rs{i} C T {0.1 * (i % 7) - 0.25:.3g} 0.1 1e-{i % 400}" for i in range(3000)]
+    text = "##note\n\nSNP A1 A2 BETA SE P\n" + "\n\n".join(rows)
+    whole = read(tmp_path, text, columns={"p": ""})
+    monkeypatch.setattr("prs.inputs.text_table.BLOCK_SIZE", 1000)
+    parts = read(tmp_path, text, columns={"p": ""})
+    assert whole.to_frame().equals(parts.to_frame())
+    small = read(tmp_path, text, columns={"se": ""})
+    np.testing.assert_allclose(  # also below float range, over the border of blocks
+        np.abs(small.z[[399, 799, 1199]]), float(z_from_log_p(np.array([-399 * math.log(10)]))[0])
+    )
+    lines = text.split("\n")
+    lines[2003] = lines[2003].replace("C T", "C T 1")
+    at = next(i for i, line in enumerate(lines) if "C T 1" in line)
+    with pytest.raises(FileFormatError, match=f"line {at + 1}: 7 cells"):
+        read(tmp_path, "\n".join(lines))
+    lines[at] = lines[at].replace("C T 1", "C T")
+    lines[at] = lines[at].rsplit(" ", 1)[0] + " none"
+    with pytest.raises(InvalidValueError, match=f"line {at + 1}, column 'P': 1 cells are not"):
+        read(tmp_path, "\n".join(lines))
+
+
+def test_a_file_with_one_allele_is_read_for_the_reference_to_complete(tmp_path):
+    text = "CHR SNP BP A1 TEST NMISS BETA STAT P\n3 rs1 500 C ADD 1000 0.2 2 0.0455\n"
+    found = read(tmp_path, text, n=None)
+    assert (found.variants.effect_allele[0], found.variants.other_allele[0]) == ("C", "")
+    assert any("taken from the reference" in note for note in found.source.notes)
 
 
 @given(st.floats(1e-8, 1e5))
@@ -189,7 +313,7 @@ BAD = [
     (HEAD + GOOD + "rs2 A G 0.1 1 1 1 1\n", FileFormatError, "line 3: 8 cells"),
     (HEAD + GOOD + "\0" + GOOD, FileFormatError, "is a binary file"),
     ("SNP A1 A2 BETA SE P beta\n" + GOOD, ColumnError, "column 'beta'.*more than once"),
-    ("SNP A1 BETA SE\nr A 1 1\n", ColumnError, "cannot be told.*allele columns: A1"),
+    ("SNP ALLELE BETA SE\nr A 1 1\n", ColumnError, "cannot be told.*no allele columns"),
     ("SNP REF ALT BETA SE\nr A G 1 1\n", ColumnError, r"allele columns: REF, ALT"),
     ("A1 A2 BETA SE\nA G 1 1\n", ColumnError, "no column for a variant id"),
     ("SNP A1 A2 SE\nr A G 1\n", ColumnError, "no column for an effect"),

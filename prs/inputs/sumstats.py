@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from prs.errors import ColumnError, InvalidValueError, SettingsError
 from prs.inputs.sumstats_dialects import NUMERIC_ROLES, ColumnPlan, plan_columns
 from prs.inputs.sumstats_effects import Effects, check_columns
+from prs.inputs.sumstats_vcf import gwas_vcf_as_table, is_gwas_vcf
+from prs.inputs.sumstats_yaml import SideFile, read_side_file
 from prs.inputs.text_table import TextTable, open_table
 from prs.provenance import digest_file
 from prs.variants import VariantTable, chromosome_codes
@@ -54,6 +56,9 @@ class SumStatsSource:
         SHA-256 of the file (see `prs.provenance.digest_file`).
     notes : tuple of str
         How the effect allele and the sample size were decided, what was set aside.
+    loss_code : ndarray of uint8, shape (n_rows,), or None
+        For each row of the file 0, or k for the k-th reason of `losses`; None where the
+        statistics do not come from a file.
     """
 
     path: str
@@ -64,6 +69,7 @@ class SumStatsSource:
     losses: Mapping[str, int]
     digest: str
     notes: tuple[str, ...] = ()
+    loss_code: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
 
     @property
     def sha256(self) -> str:
@@ -107,6 +113,10 @@ class SumStats:
         The GWAS's population.
     source : SumStatsSource
         The file and what was understood.
+    info, n_cases, n_controls : ndarray of float64, shape (M,), or None
+        Imputation quality, cases and controls; None where the file has no such column.
+    row : ndarray of int32, shape (M,), or None
+        The file's row (0 is the first below the header) that each variant comes from.
     """
 
     variants: VariantTable
@@ -118,6 +128,10 @@ class SumStats:
     eaf: NDArray[np.float64]
     population: str
     source: SumStatsSource
+    info: NDArray[np.float64] | None = None
+    n_cases: NDArray[np.float64] | None = None
+    n_controls: NDArray[np.float64] | None = None
+    row: NDArray[np.int32] | None = None
 
     def __post_init__(self) -> None:
         lengths = {len(self.variants)} | {
@@ -147,6 +161,10 @@ class SumStats:
             self.eaf[index],
             self.population,
             self.source,
+            *(
+                None if values is None else values[index]
+                for values in (self.info, self.n_cases, self.n_controls, self.row)
+            ),
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -166,11 +184,13 @@ def read_sumstats(
 ) -> SumStats:
     """Read the summary statistics of one GWAS.
 
-    PRS-CS, PLINK 2 .glm, GWAS-SSF, fastGWA, LDSC and other tables with a header are
-    recognised by their column names; tab-, comma- or space-separated, plain or gzip. What the
-    file lacks is derived: beta from the odds ratio; z from beta and se, else from the sign of
-    beta and p (in logarithms: exact however small p is); se from beta and z; p from z; the
-    effective sample size of a case-control study as 4 / (1/cases + 1/controls).
+    PRS-CS, PLINK 1.9 and 2, regenie, SAIGE, BOLT-LMM, fastGWA, METAL, GWAS-SSF (and its YAML
+    side file), the GWAS Catalog's hm_ columns, LDSC, GWAS-VCF and other tables with a header
+    are recognised by their column names; tab-, comma- or space-separated; plain, gzip, bgzip or
+    zstd. What the file lacks is derived: beta from the odds ratio; z from beta and se, else
+    from the sign of beta and p (in logarithms: exact however small p is); se from beta and z,
+    or from the confidence interval; p from z; the effective sample size of a case-control
+    study as 4 / (1/cases + 1/controls).
 
     Parameters
     ----------
@@ -209,7 +229,11 @@ def read_sumstats(
     if n is not None and not (np.isfinite(n) and n > 0):
         raise SettingsError(f"n = {n:g} is not a sample size")
     table = open_table(path, _WHAT)
+    if is_gwas_vcf(table):
+        table = gwas_vcf_as_table(table)
     plan = plan_columns(table.header, path=table.path, columns=columns, effect=effect)
+    if table.convert is not None:
+        plan = replace(plan, dialect="gwas-vcf")
     text = {r: c for r, c in plan.columns.items() if r not in NUMERIC_ROLES}
     numbers = {r: c for r, c in plan.columns.items() if r in NUMERIC_ROLES}
     cells = table.read(text.values(), numbers.values())
@@ -218,7 +242,9 @@ def read_sumstats(
         plan,
         {role: cells[name] for role, name in text.items()},
         {role: cells[name] for role, name in numbers.items()},
+        read_side_file(table.path),
     )
+    del cells  # so that each column can go when it has been used
     return rows.to_sumstats(population, n, need_n)
 
 
@@ -231,25 +257,27 @@ class _Rows:
         plan: ColumnPlan,
         text: dict[str, NDArray[np.object_]],
         numbers: dict[str, NDArray[np.float64]],
+        side: SideFile | None,
     ) -> None:
         self.table, self.plan, self.text, self.numbers = table, plan, text, numbers
+        self.side = side
         self.n_rows = len(text["effect_allele"])
-        self.alive = np.ones(self.n_rows, dtype=bool)
+        self.loss_code = np.zeros(self.n_rows, dtype=np.uint8)
         self.losses: dict[str, int] = {}
-        self.notes = list(plan.notes)
+        self.notes = [*plan.notes, *([] if side is None else [side.describe()])]
         self.derived: list[str] = []
 
     def lose(self, bad: NDArray[np.bool_], reason: str) -> None:
         """Count the rows that are lost for this reason and no earlier one."""
-        fresh = bad & self.alive
+        fresh = bad & (self.loss_code == 0)
         if fresh.any():
             self.losses[reason] = int(fresh.sum())
-            self.alive &= ~bad
+            self.loss_code[fresh] = len(self.losses)
 
     def to_sumstats(self, population: str, n: float | None, need_n: bool) -> SumStats:
         """Check, derive, and drop what cannot be used."""
         if "test" in self.text:
-            self.lose(np.char.upper(self.text["test"].astype(str)) != "ADD", OTHER_TEST)
+            self.lose(_upper(self.text.pop("test")) != "ADD", OTHER_TEST)
         effect_allele, other_allele = self.alleles()
         chrom, pos, names = self.sites()
         eaf = self.frequencies()
@@ -257,17 +285,26 @@ class _Rows:
         self.lose_by_value(effects)
         n_eff = self.sample_sizes(n, need_n)
         self.refuse_if_little_is_left()
-        keep = self.alive
-        used = {role: values[keep] for role, values in self.numbers.items()}
+        whole = not self.losses
+        rows = np.flatnonzero(self.loss_code == 0).astype(np.int32)
+
+        def keep(values: NDArray[Any]) -> NDArray[Any]:
+            return values if whole else values[rows]
+
+        used = {role: keep(values) for role, values in self.numbers.items()}
         if "odds_ratio" in used and effects.beta is not None and "beta" not in used:
-            used["log_odds_ratio"] = effects.beta[keep]
+            used["log_odds_ratio"] = keep(effects.beta)
         check_columns(
-            self.table, self.plan, used, None if effects.log_p is None else effects.log_p[keep]
+            self.table, self.plan, used, None if effects.log_p is None else keep(effects.log_p)
         )
+        extra = {name: used.get(name) for name in ("info", "n_cases", "n_controls")}
+        self.numbers.clear()
+        del used
         effects.complete(n_eff, eaf)
         variants = VariantTable(
-            chrom[keep], pos[keep], names[keep], effect_allele[keep], other_allele[keep]
+            keep(chrom), keep(pos), keep(names), keep(effect_allele), keep(other_allele)
         )
+        del chrom, pos, names, effect_allele, other_allele
         source = SumStatsSource(
             str(self.table.path),
             self.plan.dialect,
@@ -277,17 +314,20 @@ class _Rows:
             self.losses,
             digest_file(self.table.path),
             tuple(self.notes),
+            self.loss_code,
         )
         sumstats = SumStats(
             variants,
-            np.asarray(effects.beta)[keep],
-            np.asarray(effects.se)[keep],
-            np.asarray(effects.z)[keep],
-            np.exp(np.asarray(effects.log_p)[keep]),
-            n_eff[keep],
-            eaf[keep],
+            keep(np.asarray(effects.beta)),
+            keep(np.asarray(effects.se)),
+            keep(np.asarray(effects.z)),
+            np.exp(keep(np.asarray(effects.log_p))),
+            keep(n_eff),
+            keep(eaf),
             population,
             source,
+            **extra,
+            row=rows,
         )
         logger.info(
             "%s: %s, %s of %s rows used; %s",
@@ -301,11 +341,15 @@ class _Rows:
 
     def alleles(self) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
         """Return effect and other allele."""
-        effect_allele = self.text["effect_allele"]
+        effect_allele = self.text.pop("effect_allele")
         if "other_allele" in self.text:
-            other_allele = self.text["other_allele"]
+            other_allele = self.text.pop("other_allele")
+        elif "ref" not in self.text:
+            self.lose(effect_allele == "", "missing_allele")
+            self.lose(_not_letters(effect_allele), "invalid_allele")
+            return effect_allele, np.full(self.n_rows, "", dtype=object)
         else:  # PLINK 2: A1 is REF or one of ALT, the other allele is the one that it is not
-            ref, alt = self.text["ref"], self.text["alt"]
+            ref, alt = self.text.pop("ref"), self.text.pop("alt")
             other_allele = np.where(effect_allele == ref, alt, ref).astype(object)
             astray = (effect_allele != ref) & (effect_allele != alt) & (effect_allele != "")
             several = np.array(["," in a for a in alt[astray]], dtype=bool)
@@ -319,19 +363,21 @@ class _Rows:
                 )
         self.lose((effect_allele == "") | (other_allele == ""), "missing_allele")
         self.lose(_not_letters(effect_allele) | _not_letters(other_allele), "invalid_allele")
-        same = pd.Series(effect_allele).str.upper() == pd.Series(other_allele).str.upper()
-        self.lose(same.to_numpy(dtype=bool), "same_alleles")
+        self.lose(_upper(effect_allele) == _upper(other_allele), "same_alleles")
         return effect_allele, other_allele
 
     def sites(self) -> tuple[NDArray[np.int8], NDArray[np.int32], NDArray[np.object_]]:
         """Return chromosome codes, positions and ids; positions from ids where there are none."""
         empty = np.full(self.n_rows, "", dtype=object)
-        names = self.text.get("id", empty)
+        names = self.text.pop("id", empty)
         if "chrom" in self.text and "pos" in self.numbers:
-            chrom = chromosome_codes(self.text["chrom"])
-            if self.plan.dialect == "gwas-ssf":  # there 25 is MT, not PLINK's XY
+            chrom = chromosome_codes(self.text.pop("chrom"))
+            if self.plan.dialect in (
+                "gwas-ssf",
+                "gwas-catalog-harmonised",
+            ):  # there 25 is MT, not PLINK's XY
                 chrom[chrom == 25] = 26
-            value = np.nan_to_num(self.numbers["pos"], nan=0.0)
+            value = np.nan_to_num(self.numbers.pop("pos"), nan=0.0)
             bad = np.flatnonzero((value < 0) | (value >= 2**29) | (value != np.floor(value)))
             if len(bad):
                 self.table.refuse(
@@ -398,6 +444,9 @@ class _Rows:
         elif n is not None:
             self.notes.append(f"n_eff: {n:g}, as given")
             return np.full(self.n_rows, float(n))
+        elif self.side is not None and self.side.n_eff is not None:
+            self.notes.append(f"n_eff: {self.side.n_eff:g}, from {self.side.path.name}")
+            return np.full(self.n_rows, self.side.n_eff)
         elif not need_n:
             self.notes.append("n_eff: unknown")
             return np.full(self.n_rows, np.nan)
@@ -443,7 +492,18 @@ class _Rows:
         )
 
 
-def _not_letters(alleles: NDArray[np.object_]) -> NDArray[Any]:
-    """Whether each allele is something else than letters; there are few distinct ones."""
-    codes, unique = pd.factorize(alleles)
-    return np.array([_ALLELE.fullmatch(a) is None for a in unique], dtype=bool)[codes]
+def _per_distinct(
+    values: NDArray[np.object_], function: Callable[[str], Any], dtype: type
+) -> NDArray[Any]:
+    """Return a function's value for each cell; there are few distinct ones."""
+    codes, unique = pd.factorize(values)
+    return np.array([function(value) for value in unique], dtype=dtype)[codes]
+
+
+def _not_letters(alleles: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Whether each allele is something else than letters."""
+    return _per_distinct(alleles, lambda allele: _ALLELE.fullmatch(allele) is None, bool)
+
+
+def _upper(values: NDArray[np.object_]) -> NDArray[np.object_]:
+    return _per_distinct(values, str.upper, object)

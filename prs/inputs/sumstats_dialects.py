@@ -14,17 +14,17 @@ __all__ = ["NUMERIC_ROLES", "ROLES", "ColumnPlan", "plan_columns"]
 #: Column names by role, lower case, the preferred one first.
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "id": (
-        "rsid", "rs_id", "snp", "snpid", "id", "markername", "marker", "marker_name", "rs",
-        "rsids", "variant_id", "variant", "varid", "hm_rsid",
+        "hm_rsid", "rsid", "rs_id", "snp", "snpid", "id", "markername", "marker", "marker_name",
+        "rs", "rsids", "variant_id", "variant", "varid",
     ),
-    "chrom": ("chromosome", "chrom", "chr", "chr_name", "hm_chrom"),
+    "chrom": ("hm_chrom", "chromosome", "chrom", "chr", "chr_name"),
     "pos": (
-        "base_pair_location", "pos", "position", "bp", "genpos", "base_pair_position", "hm_pos",
+        "hm_pos", "base_pair_location", "pos", "position", "bp", "genpos", "base_pair_position",
     ),
     "beta": (
-        "beta", "b", "effect", "effects", "effect_size", "log_odds", "log_or", "logor", "hm_beta",
+        "hm_beta", "beta", "b", "effect", "effects", "effect_size", "log_odds", "log_or", "logor",
     ),
-    "odds_ratio": ("odds_ratio", "or", "oddsratio", "hm_odds_ratio"),
+    "odds_ratio": ("hm_odds_ratio", "odds_ratio", "or", "oddsratio"),
     "se": (
         "standard_error", "se", "stderr", "std_err", "sebeta", "log(or)_se", "logor_se",
         "se_beta", "beta_se",
@@ -41,27 +41,36 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "n_eff": ("n_eff", "neff", "effective_n", "n_effective", "effective_sample_size"),
     "n": (
         "n", "obs_ct", "n_total", "total_n", "samplesize", "sample_size", "nobs", "n_samples",
-        "weight", "totalsamplesize", "ntot",
+        "weight", "totalsamplesize", "ntot", "nmiss",
     ),
-    "n_cases": ("n_cases", "n_case", "ncases", "ncase", "cases", "n_cas", "nca", "num_cases"),
+    "n_cases": (
+        "n_cases", "n_case", "ncases", "ncase", "cases", "n_cas", "nca", "num_cases", "n.cases",
+        "ncas",
+    ),
     "n_controls": (
         "n_controls", "n_control", "ncontrols", "ncontrol", "controls", "n_con", "nco",
-        "num_controls",
+        "num_controls", "n_ctrl", "n_ctrls", "nctrl", "nctrls", "n.controls", "ncon",
     ),
     "eaf": (
-        "effect_allele_frequency", "eaf", "a1_freq", "a1freq", "af1", "freq1", "freq_a1", "freq",
-        "frq", "effect_allele_freq", "hm_effect_allele_frequency",
+        "hm_effect_allele_frequency", "effect_allele_frequency", "eaf", "a1_freq", "a1freq",
+        "af1", "freq1", "freq_a1", "freq", "frq", "effect_allele_freq", "f_u",
     ),
+    "info": (
+        "info", "imputationinfo", "imputation_info", "info_score", "impinfo", "imp_info",
+        "imputation_quality", "minimac_r2", "rsq",
+    ),
+    "ci_lower": ("hm_ci_lower", "ci_lower", "l95", "ci_lower_95", "lower_ci"),
+    "ci_upper": ("hm_ci_upper", "ci_upper", "u95", "ci_upper_95", "upper_ci"),
     "test": ("test",),
 }  # fmt: skip
 
 #: (effect allele, other allele) pairs of names; the first pair that a header has is taken.
 #: METAL's Allele1, regenie's ALLELE1 and everybody's A1 are the effect allele when paired so.
 ALLELE_PAIRS: tuple[tuple[str, str], ...] = (
+    ("hm_effect_allele", "hm_other_allele"),
     ("effect_allele", "other_allele"),
     ("effect_allele", "non_effect_allele"),
     ("effect_allele", "noneffect_allele"),
-    ("hm_effect_allele", "hm_other_allele"),
     ("ea", "oa"),
     ("ea", "nea"),
     ("a1", "omitted"),
@@ -73,7 +82,7 @@ ALLELE_PAIRS: tuple[tuple[str, str], ...] = (
 )
 NUMERIC_ROLES = (
     "pos", "beta", "odds_ratio", "se", "z", "p", "neg_log10_p", "n_eff", "n", "n_cases",
-    "n_controls", "eaf",
+    "n_controls", "eaf", "info", "ci_lower", "ci_upper",
 )  # fmt: skip
 #: Every role that a column can be given.
 ROLES = (*SYNONYMS, "effect_allele", "other_allele", "ref", "alt")
@@ -88,7 +97,9 @@ class ColumnPlan:
     Attributes
     ----------
     dialect : str
-        Name of the format: "prs-cs", "plink2-glm", "gwas-ssf", "fastgwa", "ldsc" or "table".
+        Name of the format: "prs-cs", "plink1-assoc", "plink2-glm", "regenie", "saige",
+        "bolt-lmm", "fastgwa", "metal", "gwas-ssf", "gwas-catalog-harmonised", "gwas-vcf",
+        "ldsc" or "table".
     columns : dict of str to str
         Role to column name, as written in the file.
     notes : tuple of str
@@ -129,18 +140,38 @@ def plan_columns(
         or its precision cannot be told from the header.
     """
     names = _check_header(header, path)
-    chosen, ignored = _overrides(columns or {}, names, path)
+    all_names = names
+    names, catalog = _harmonised_columns(names)
+    chosen, ignored = _overrides(columns or {}, all_names, path)
     for role, synonyms in SYNONYMS.items():
         if role not in chosen and role not in ignored:
             hit = next((names[s] for s in synonyms if s in names), None)
             if hit is not None and hit not in chosen.values():
                 chosen[role] = hit
     notes = [f"column {names[n]!r} set aside" for n in names if names[n] in ignored.values()]
+    notes += catalog
     notes.append(_choose_alleles(chosen, names, effect, path))
     if "neg_log10_p" in chosen and "p" in chosen:
         notes.append(f"p from column {chosen.pop('p')!r} set aside for the -log10 one")
     _require(chosen, header, path)
-    return ColumnPlan(_dialect(names), chosen, tuple(notes))
+    return ColumnPlan(_dialect(all_names), chosen, tuple(notes))
+
+
+def _harmonised_columns(names: dict[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Leave out the submitted columns that the Catalog's harmonised ones (hm_) stand for.
+
+    The two are on different builds and alleles: they must not be mixed.
+    """
+    if not {"hm_chrom", "hm_pos", "hm_effect_allele", "hm_other_allele"} <= names.keys():
+        return names, []
+    twins = {
+        "chromosome", "base_pair_location", "effect_allele", "other_allele", "beta", "odds_ratio",
+        "ci_lower", "ci_upper", "effect_allele_frequency", "variant_id", "rsid",
+    }  # fmt: skip
+    left_out = sorted(n for n in names if n in twins)
+    kept = {key: name for key, name in names.items() if key not in twins}
+    note = "columns hm_* of the GWAS Catalog's harmonisation (GRCh38)"
+    return kept, [note + (f", not {', '.join(left_out)}" if left_out else "")]
 
 
 def _check_header(header: Sequence[str], path: Path) -> dict[str, str]:
@@ -256,6 +287,13 @@ def _choose_alleles(
         for n in dict.fromkeys(name for pair in ALLELE_PAIRS for name in pair)
         if n in names
     ] + [names[n] for n in ("ref", "alt") if n in names]
+    alone = next((n for n in ("a1", "effect_allele", "ea") if n in names), None)
+    if alone and not names.keys() & {"a2", "ref", "alt", "allele2", "allele0", "a0"}:
+        chosen["effect_allele"] = names[alone]
+        return (
+            f"effect allele: column {names[alone]!r}; the file has no other allele (as PLINK "
+            "1.9's .linear and .logistic): it is taken from the reference, where one fits"
+        )
     raise ColumnError(
         "the effect allele and the other allele cannot be told from the header"
         + (f" (allele columns: {', '.join(found)})" if found else " (no allele columns)"),
@@ -285,7 +323,11 @@ def _require(chosen: Mapping[str, str], header: Sequence[str], path: Path) -> No
     effect = has & {"beta", "odds_ratio", "z"}
     if not effect:
         missing.append("an effect (BETA, OR or Z)")
-    if effect and "z" not in has and not has & {"se", "p", "neg_log10_p"}:
+    if (
+        effect
+        and "z" not in has
+        and not (has & {"se", "p", "neg_log10_p"} or {"ci_lower", "ci_upper"} <= has)
+    ):
         missing.append("a standard error or p-value (SE, P or LOG10_P)")
     if missing:
         raise ColumnError(
@@ -298,13 +340,22 @@ def _require(chosen: Mapping[str, str], header: Sequence[str], path: Path) -> No
 
 
 def _dialect(names: Mapping[str, str]) -> str:
+    """Return the format's name; it is for the reader, no column depends on it but gwas-ssf's MT."""
     has = names.keys()
-    if {"chrom", "ref", "alt", "a1", "id"} <= has:
-        return "plink2-glm"
-    if {"chromosome", "base_pair_location", "effect_allele", "other_allele"} <= has:
-        return "gwas-ssf"
-    if {"chr", "snp", "pos", "a1", "a2", "n", "af1"} <= has:
-        return "fastgwa"
+    marks: tuple[tuple[str, set[str]], ...] = (
+        ("gwas-catalog-harmonised", {"hm_chrom", "hm_pos", "hm_effect_allele"}),
+        ("plink2-glm", {"chrom", "ref", "alt", "a1", "id"}),
+        ("bolt-lmm", {"snp", "allele1", "allele0", "a1freq"}),
+        ("regenie", {"genpos", "allele0", "allele1", "a1freq"}),
+        ("saige", {"allele1", "allele2", "af_allele2"}),
+        ("gwas-ssf", {"chromosome", "base_pair_location", "effect_allele", "other_allele"}),
+        ("fastgwa", {"chr", "snp", "pos", "a1", "a2", "n", "af1"}),
+        ("metal", {"markername", "allele1", "allele2"}),
+        ("plink1-assoc", {"chr", "snp", "bp", "a1", "a2", "f_a", "f_u"}),
+    )
+    for dialect, columns in marks:
+        if columns <= has:
+            return dialect
     if {"snp", "a1", "a2", "z", "n"} <= has and not has & {"beta", "or"}:
         return "ldsc"
     if {"snp", "a1", "a2"} <= has and has & {"beta", "or"} and has & {"se", "p"}:

@@ -16,6 +16,7 @@ __all__ = ["Effects", "check_columns", "log_p_from_z", "z_from_log_p"]
 
 _LN10 = math.log(10.0)
 _LN2 = math.log(2.0)
+_Z975 = 1.959963984540054  # Phi^-1(0.975)
 #: A verdict on a column as a whole needs this many rows.
 MIN_ROWS_FOR_VERDICT = 20
 #: Median of |z_p - z_se| / (1 + larger), above which se and p cannot describe one test.
@@ -84,13 +85,21 @@ class Effects:
                 beta = np.log(ratio)
             beta[ratio <= 0] = np.nan
             derived.append("beta = log(odds ratio)")
+        elif beta is not None and "odds_ratio" in columns:
+            beta = _fill_from_ratio(beta, columns["odds_ratio"], derived)
+        se = columns.get("se")
+        interval = {"ci_lower", "ci_upper"} <= columns.keys()
+        if interval and beta is not None and not columns.keys() & {"se", "p", "neg_log10_p", "z"}:
+            is_ratio = "odds_ratio" in columns
+            se = _se_from_interval(columns["ci_lower"], columns["ci_upper"], is_ratio)
+            derived.append("se from the 95% confidence interval")
         log_p = None
         if "neg_log10_p" in columns:
             log_p = _log_p_from_neg_log10(table, plan.columns["neg_log10_p"], columns)
             derived.append(f"p = 10^-{plan.columns['neg_log10_p']}")
         elif "p" in columns:
             log_p = _log_p(table, plan.columns["p"], columns["p"])
-        effects = cls(beta, columns.get("se"), columns.get("z"), log_p, derived)
+        effects = cls(beta, se, columns.get("z"), log_p, derived)
         effects._refuse_zero_p(table, plan)
         return effects
 
@@ -158,6 +167,24 @@ class Effects:
         self.derived.append(f"beta and se from z and n, per {scale}")
 
 
+def _fill_from_ratio(beta: Floats, ratio: Floats, derived: list[str]) -> Floats:
+    """Return beta, and log(odds ratio) in rows that have only that (GWAS Catalog files)."""
+    lacking = np.isnan(beta) & (ratio > 0)
+    if not lacking.any():
+        return beta
+    derived.append(f"beta = log(odds ratio) in {int(lacking.sum()):,} rows that lack beta")
+    filled = beta.copy()
+    filled[lacking] = np.log(ratio[lacking])
+    return filled
+
+
+def _se_from_interval(lower: Floats, upper: Floats, is_ratio: bool) -> Floats:
+    """Return the standard error of a 95% confidence interval, symmetric in beta."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        width = np.log(upper) - np.log(lower) if is_ratio else upper - lower
+    return np.where(np.isfinite(width), width / (2 * _Z975), np.nan)
+
+
 def _log_p(table: TextTable, name: str, p: Floats) -> Floats:
     """Return log p; below float range it is read from the digits."""
     bad = np.flatnonzero((p > 1 + 1e-6) | (p < 0))
@@ -173,7 +200,7 @@ def _log_p(table: TextTable, name: str, p: Floats) -> Floats:
         log_p = np.log(np.minimum(p, 1.0))
     tiny = np.flatnonzero(p < 1e-300)
     if len(tiny):
-        cells = table.read_text(name)[tiny]
+        cells = table.read_cells(name, tiny)
         for row, cell in zip(tiny, cells, strict=True):
             mantissa, _, exponent = cell.lower().partition("e")
             # the float was parsed from the same cell, so both parts are numbers

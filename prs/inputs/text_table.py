@@ -6,7 +6,9 @@ import contextlib
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from prs.errors import FileFormatError, InvalidValueError
-from prs.files import read_bytes
+from prs.files import stream_bytes
 
 __all__ = ["MISSING", "TextTable", "open_table"]
 
@@ -25,35 +27,65 @@ MISSING = (
     "", "NA", "NaN", "nan", "NAN", "na", ".", "-", "N/A", "n/a", "#N/A", "#NA", "NULL", "null",
     "None", "-nan", "-NaN",
 )  # fmt: skip
+#: Bytes that are parsed at a time; a file that is smaller is held, a larger one read again.
+BLOCK_SIZE = 1 << 25
+#: No line of a table is longer than this.
+MAX_LINE = 1 << 23
 _CHUNK = 1 << 24
+_PARSERS = 2
 
 
 @dataclass(frozen=True, eq=False)
 class TextTable:
-    r"""A delimited text file with a header.
+    r"""A delimited text file with a header, parsed block by block.
 
     Attributes
     ----------
     path : Path
         The file.
-    data : bytes
-        Its content, decompressed.
-    start : int
-        Offset of the header line in `data`.
+    skipped : int
+        Lines up to and with the header.
     separator : str
         Tab, comma, or ``\s+``.
     header : tuple of str
         Column names as written.
     what : str
         What the file is, for messages.
+    comments : tuple of str
+        Lines before the header, that began with ``##``.
+    held : bytes or None
+        The rows, where the file is small.
+    convert : callable or None
+        Turns a block of lines into rows of `header` (VCF).
     """
 
     path: Path
-    data: bytes
-    start: int
+    skipped: int
     separator: str
     header: tuple[str, ...]
     what: str
+    comments: tuple[str, ...] = ()
+    held: bytes | None = None
+    convert: Callable[[bytes, int], bytes] | None = None
+
+    def blocks(self) -> Iterator[tuple[int, bytes]]:
+        """Yield (1-based line of the first line, whole lines without the header) in turn."""
+        line = self.skipped + 1
+        raw = iter([self.held]) if self.held is not None else self._rows_again()
+        for block in raw:
+            n_lines = block.count(b"\n")
+            yield line, block if self.convert is None else self.convert(block, line)
+            line += n_lines
+
+    def _rows_again(self) -> Iterator[bytes]:
+        to_skip = self.skipped
+        for block in whole_lines(self.path, self.what):
+            start = 0
+            while to_skip and start < len(block):
+                start = block.find(b"\n", start) + 1 or len(block)
+                to_skip -= 1
+            if start < len(block):
+                yield block[start:]
 
     def read(self, text: Iterable[str], numbers: Iterable[str]) -> dict[str, NDArray[Any]]:
         """Parse columns.
@@ -70,17 +102,49 @@ class TextTable:
         InvalidValueError
             If a number is text that is not a missing marker.
         FileFormatError
-            If the file cannot be parsed.
+            If the file cannot be parsed, or a row has more or fewer cells than the header.
         """
         text, numbers = list(dict.fromkeys(text)), list(dict.fromkeys(numbers))
+        parts: dict[str, list[NDArray[Any]]] = {name: [] for name in [*text, *numbers]}
+        waiting: deque[Future[dict[str, NDArray[Any]]]] = deque()
+
+        def take() -> None:
+            for name, values in waiting.popleft().result().items():
+                parts[name].append(values)
+
+        with ThreadPoolExecutor(_PARSERS) as pool:
+            try:
+                for line, block in self.blocks():
+                    waiting.append(pool.submit(self._read_block, line, block, text, numbers))
+                    if len(waiting) > _PARSERS:
+                        take()
+                while waiting:
+                    take()
+            finally:
+                for future in waiting:
+                    future.cancel()
+        out: dict[str, NDArray[Any]] = {}
+        for name in list(parts):
+            pieces = parts.pop(name)
+            out[name] = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+        return out
+
+    def _read_block(
+        self, line: int, block: bytes, text: list[str], numbers: list[str]
+    ) -> dict[str, NDArray[Any]]:
+        if self.held is None:  # where it is held, the widths were checked when it was opened
+            _check_widths(self, block, line)
+        if not block.strip():
+            none = {name: np.zeros(0, dtype=object) for name in text}
+            return none | {name: np.zeros(0) for name in numbers}
         types: dict[str, Any] = dict.fromkeys(text, object)
         types |= dict.fromkeys(numbers, "float64")
         try:
-            frame = self._parse([*types], types)
+            frame = self._parse(block, [*types], types)
         except (ValueError, OverflowError, pd.errors.ParserError) as error:
             with contextlib.suppress(pd.errors.ParserError):  # that is `error`, once more
                 for name in numbers:
-                    self._check_numbers(name)
+                    self._check_numbers(block, line, name)
             raise FileFormatError(
                 f"cannot be parsed as a table ({error})", path=self.path
             ) from error
@@ -97,16 +161,24 @@ class TextTable:
                 out[name] = column.to_numpy(dtype=np.float64)
         return out
 
-    def read_text(self, name: str) -> NDArray[np.object_]:
-        """Return one column as written, "" where missing."""
-        column = self._parse([name], {name: "str"})[name]
-        return column.fillna("").to_numpy(dtype=object)
+    def read_cells(self, name: str, rows: NDArray[np.int64]) -> list[str]:
+        """Return the cells of one column as written, "" where missing, at ascending `rows`."""
+        found: list[str] = []
+        start = 0
+        for _, block in self.blocks():
+            column = self._parse(block, [name], {name: "str"})[name]
+            inside = rows[(rows >= start) & (rows < start + len(column))] - start
+            found += column.iloc[inside].fillna("").tolist()
+            start += len(column)
+            if len(found) == len(rows):
+                break
+        return found
 
-    def _parse(self, names: Sequence[str], types: Mapping[str, Any]) -> pd.DataFrame:
+    def _parse(self, block: bytes, names: Sequence[str], types: Mapping[str, Any]) -> pd.DataFrame:
         return pd.read_csv(
-            io.BytesIO(self.data[self.start :] if self.start else self.data),
+            io.BytesIO(block),
             sep=self.separator,
-            header=0,
+            header=None,
             names=list(self.header),
             index_col=False,
             usecols=list(names),
@@ -119,32 +191,35 @@ class TextTable:
             skipinitialspace=True,
         )
 
-    def _check_numbers(self, name: str) -> None:
-        cells = self.read_text(name)
+    def _check_numbers(self, block: bytes, line: int, name: str) -> None:
+        cells = self._parse(block, [name], {name: "str"})[name].fillna("").to_numpy(dtype=object)
         values = pd.to_numeric(pd.Series(cells), errors="coerce").to_numpy(dtype=float)
         bad = np.flatnonzero(np.isnan(values) & ~np.isin(cells, MISSING))
         if len(bad):
-            self.refuse(
-                bad,
+            lines = _lines_of_rows(block, line, bad[:5])
+            raise InvalidValueError(
                 f"{len(bad):,} cells are not numbers",
-                name,
-                [repr(cells[i]) for i in bad[:5]],
+                path=self.path,
+                line=lines[0],
+                column=name,
+                rows=[f"line {n}: {cells[i]!r}" for n, i in zip(lines, bad, strict=False)],
+                n_rows=len(bad),
                 remedy="mend the cells, or write NA where a value is missing",
             )
 
     def line_numbers(self, rows: NDArray[np.int64]) -> list[int]:
-        """Return the 1-based line in the file of each of a few data rows."""
-        wanted = {int(r) for r in rows}
-        found: dict[int, int] = {}
-        row = -2  # the header becomes row -1, the first line below it row 0
-        skipped = self.data[: self.start].count(b"\n")
-        for number, line in enumerate(self.data[self.start :].splitlines(), start=skipped + 1):
-            row += bool(line.strip())
-            if line.strip() and row in wanted:
-                found[row] = number
-                if len(found) == len(wanted):
-                    break
-        return [found[int(r)] for r in rows]
+        """Return the 1-based line in the file of each of a few ascending data rows."""
+        found: list[int] = []
+        start = 0
+        for line, block in self.blocks():
+            n_rows = sum(1 for text in block.splitlines() if text.strip())
+            inside = rows[(rows >= start) & (rows < start + n_rows)] - start
+            if len(inside):
+                found += _lines_of_rows(block, line, inside)
+            start += n_rows
+            if len(found) == len(rows):
+                break
+        return found
 
     def refuse(
         self,
@@ -167,53 +242,106 @@ class TextTable:
         )
 
 
-def open_table(path: str | Path, what: str) -> TextTable:
-    """Read a file, find its header and separator, and check that all rows have its width.
+def _lines_of_rows(block: bytes, line: int, rows: NDArray[np.int64]) -> list[int]:
+    """Return the line in the file of each ascending row of a block that begins at `line`."""
+    wanted = iter(rows.tolist())
+    row, target = -1, next(wanted)
+    found: list[int] = []
+    for number, text in enumerate(block.split(b"\n"), start=line):
+        row += bool(text.strip())
+        if text.strip() and row == target:
+            found.append(number)
+            target = next(wanted, -1)
+            if target < 0:
+                break
+    return found
 
-    Lines before the header that begin with ``##`` are skipped.
+
+def whole_lines(path: Path, what: str) -> Iterator[bytes]:
+    """Yield a file's text in blocks of whole lines, decompressed, without quotes around cells.
 
     Raises
     ------
     FileFormatError
-        If the file is missing, empty, a truncated gzip, binary, without data rows, or if rows
+        If the file cannot be read, is binary, or has a line of more than `MAX_LINE` bytes.
+    """
+    rest = b""
+    for piece in stream_bytes(path, what, BLOCK_SIZE):
+        if b"\0" in piece:
+            raise FileFormatError(f"is a binary file, where {what} were expected", path=path)
+        # quotes (as R writes them) say nothing; a quoted separator is refused by width
+        piece = piece.replace(b'"', b"")
+        end = piece.rfind(b"\n") + 1
+        if end:
+            yield rest + piece[:end]
+            rest = piece[end:]
+        else:
+            rest += piece
+        if len(rest) > MAX_LINE:
+            raise FileFormatError(
+                f"has a line of more than {MAX_LINE:,} bytes: not a table of {what}", path=path
+            )
+    if rest:
+        yield rest
+
+
+def open_table(path: str | Path, what: str) -> TextTable:
+    """Find a file's header and separator, and check that all rows have its width.
+
+    Lines before the header that begin with ``##`` are skipped. The rows of a file of more than
+    one block are checked when they are read.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is missing, empty, a damaged archive, binary, without data rows, or if rows
         have more or fewer cells than the header.
     """
     path = Path(path)
-    data = read_bytes(path, what)
-    if b"\0" in data[:4096]:
-        raise FileFormatError(f"is a binary file, where {what} were expected", path=path)
-    # quotes around cells (as R writes them) say nothing; a quoted separator is refused by width
-    data = data.replace(b'"', b"")
-    start = 3 if data.startswith(b"\xef\xbb\xbf") else 0
+    blocks = whole_lines(path, what)
+    block = next(blocks, b"").removeprefix(b"\xef\xbb\xbf")
+    comments: list[str] = []
+    start = skipped = 0
     while True:
-        end = data.find(b"\n", start)
-        end = len(data) if end < 0 else end
-        line = data[start:end].decode("utf-8", "replace").strip("\r\n ")
+        end = block.find(b"\n", start)
+        end = len(block) if end < 0 else end
+        line = block[start:end].decode("utf-8", "replace").strip("\r\n ")
+        skipped += 1
         if line and not line.startswith("##"):
             break
-        if end >= len(data):
-            raise FileFormatError("has no line besides comments", path=path)
+        if end >= len(block):
+            empty = not block.strip()
+            raise FileFormatError(
+                f"{what} is empty" if empty else "has no line besides comments", path=path
+            )
+        if line:
+            comments.append(line)
         start = end + 1
     separator = "\t" if "\t" in line else r"\s+"
     if separator != "\t" and "," in line:
         separator = ","
     cells = re.split(separator, line.strip() if separator == r"\s+" else line)
     header = tuple(cell.strip() for cell in cells)
-    table = TextTable(path, data, start, separator, header, what)
-    if not data[end:].strip():
+    more = next(blocks, None)
+    rows = block[end + 1 :]
+    table = TextTable(
+        path, skipped, separator, header, what, tuple(comments), rows if more is None else None
+    )
+    if not rows.strip() and more is None:
         raise FileFormatError("has a header and no rows", path=path, line=1)
-    _check_widths(table, end + 1)
+    if more is None:
+        _check_widths(table, rows, skipped + 1)
     return table
 
 
-def _check_widths(table: TextTable, start: int) -> None:
+def _check_widths(table: TextTable, rows: bytes, line: int) -> None:
     """Raise unless each non-empty line has as many cells as the header."""
-    width, offset, line = len(table.header), start, 1 + table.data[:start].count(b"\n")
-    data = memoryview(table.data)
+    width, offset = len(table.header), 0
+    data = memoryview(rows)
     while offset < len(data):
         stop = min(offset + _CHUNK, len(data))
         if stop < len(data):
-            newline = table.data.rfind(b"\n", offset, stop)
+            newline = rows.rfind(b"\n", offset, stop)
             stop = newline + 1 if newline >= 0 else len(data)
         buffer = np.frombuffer(data[offset:stop], dtype=np.uint8)
         counts = _cells_per_line(buffer, table.separator)

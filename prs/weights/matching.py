@@ -11,7 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from prs.errors import SettingsError
-from prs.matching import Fate, MatchReport, VariantMatch, match_variants
+from prs.matching import (
+    Fate,
+    MatchReport,
+    VariantMatch,
+    find_other_alleles,
+    match_variants,
+)
 from prs.variants import VariantTable
 from prs.weights.table import Weights
 
@@ -22,7 +28,6 @@ PalindromicChoice: TypeAlias = Literal["auto", "frequency", "keep", "drop"]
 #: Up to this share of strand flips among the variants that can show them, a file is taken to be
 #: on the genotypes' strand: single flips are alleles of other variants at the site.
 MAX_FLIPS_OF_ONE_STRAND = 0.01
-_COMPLEMENT = {"A": "T", "T": "A", "C": "G", "G": "C"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,45 +172,8 @@ def _complete(variants: VariantTable, target: VariantTable) -> tuple[VariantTabl
     nameless = np.flatnonzero(variants.other_allele == "")
     if len(nameless):
         other = variants.other_allele.copy()
-        other[nameless] = _other_alleles(variants.take(nameless), target)
+        other[nameless] = find_other_alleles(variants.take(nameless), target)
         found = int(np.count_nonzero(other[nameless] != ""))
         variants = replace(variants, other_allele=other)
         notes.append(f"other allele of {found:,} variants taken from the genotypes")
     return variants, notes
-
-
-def _other_alleles(variants: VariantTable, target: VariantTable) -> NDArray[np.object_]:
-    """Return the allele beside the effect allele at the target's site; "" if there is not one.
-
-    On the written strand first, then on the opposite one; several candidates settle nothing.
-    """
-    by_position = variants.has_positions and target.has_positions
-    key = "site_key" if by_position else "id"
-    query = pd.DataFrame(
-        {
-            "site": getattr(variants, key),
-            "allele": variants.effect_allele,
-            "row": np.arange(len(variants)),
-        }
-    )
-    known = target.site_key > 0 if by_position else ~np.isin(target.id, ["", "."])
-    sides = []
-    for strand in (0, 1):
-        for effect, other in (
-            (target.effect_allele, target.other_allele),
-            (target.other_allele, target.effect_allele),
-        ):
-            pair = pd.DataFrame({"site": getattr(target, key), "allele": effect, "other": other})
-            if strand:
-                pair[["allele", "other"]] = pair[["allele", "other"]].map(
-                    lambda allele: _COMPLEMENT.get(allele)
-                )
-            pair["strand"] = strand
-            sides.append(pair[known].dropna())
-    table = pd.concat(sides).drop_duplicates(["site", "allele", "other", "strand"])
-    hits = query.merge(table, on=["site", "allele"])
-    hits = hits[hits["strand"] == hits.groupby("row")["strand"].transform("min")]
-    hits = hits[~hits["row"].duplicated(keep=False)]
-    other = np.full(len(variants), "", dtype=object)
-    other[hits["row"].to_numpy()] = hits["other"].to_numpy(dtype=object)
-    return other
