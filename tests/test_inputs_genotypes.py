@@ -116,7 +116,7 @@ def test_one_fileset_a_chromosome_reads_as_one(tmp_path):
     write_fileset(tmp_path / "chr10", parts["10"], "10", people=["p0", "p2", "p1", *"abc"])
     with pytest.raises(SampleMismatchError, match=r"chr10\.fam.*5 of 6 people differ"):
         open_genotypes(tmp_path / "chr{chrom}")
-    with pytest.raises(FileFormatError, match=r"no \.bed file for any chromosome"):
+    with pytest.raises(FileFormatError, match=r"no \.bed or \.pgen file for any chromosome"):
         open_genotypes(tmp_path / "other{chrom}")
 
 

@@ -28,7 +28,7 @@ Bfile = Annotated[
     typer.Option(
         "--bfile",
         metavar="PREFIX",
-        help="PLINK 1 fileset; chr{chrom} in it stands for one fileset a chromosome.",
+        help="PLINK fileset (.bed or .pgen); chr{chrom} in it: one fileset a chromosome.",
     ),
 ]
 Keep = Annotated[

@@ -1,22 +1,32 @@
-"""Genotypes: an open PLINK 1 fileset (or one per chromosome), read block by block."""
+"""Genotypes: an open PLINK fileset (or one per chromosome, or a list), read block by block."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from prs.errors import InvalidValueError, SampleMismatchError, SettingsError
+from prs.errors import InvalidValueError, OverlapError, SampleMismatchError, SettingsError
 from prs.files import read_bytes
 from prs.inputs.plink1 import Fileset, find_filesets, open_fileset
 from prs.samples import SampleTable, match_samples
 from prs.variants import VariantTable
 
-__all__ = ["AlleleCounts", "Genotypes", "open_genotypes", "read_sample_list"]
+__all__ = [
+    "AlleleCounts",
+    "Genotypes",
+    "open_genotypes",
+    "read_sample_list",
+    "read_variant_list",
+]
+
+logger = logging.getLogger(__name__)
 
 Selection: TypeAlias = "slice | ArrayLike | None"
 
@@ -113,8 +123,13 @@ class Genotypes:
 
     @property
     def files(self) -> list[Path]:
-        """The .bed, .bim and .fam files that are open."""
-        return [f.path.with_suffix(x) for f in self.filesets for x in (".bed", ".bim", ".fam")]
+        """The files that are open: .bed, .bim and .fam, or .pgen, .pvar and .psam."""
+        return [file for fileset in self.filesets for file in fileset.files]
+
+    @property
+    def has_dosages(self) -> bool:
+        """Whether a file holds dosages beside hard calls (.pgen of imputed genotypes)."""
+        return any(fileset.dosages is not None for fileset in self.filesets)
 
     def subset(self, samples: Selection = None, variants: Selection = None) -> Genotypes:
         """Return a view of some people and variants of this view.
@@ -168,11 +183,13 @@ class Genotypes:
             part = int(np.searchsorted(starts, rows[0], side="right")) - 1
             if rows[-1] < starts[part + 1]:
                 offset = starts[part]
+                self.filesets[part].check_unchanged()
                 return self.filesets[part].packed[rows[0] - offset : rows[-1] + 1 - offset]
         out = np.empty((len(rows), self.n_bytes), dtype=np.uint8)
         file_of_row = np.searchsorted(starts, rows, side="right") - 1
         for part in np.unique(file_of_row):
             here = file_of_row == part
+            self.filesets[part].check_unchanged()
             out[here] = self.filesets[part].packed[rows[here] - starts[part]]
         return out
 
@@ -191,8 +208,8 @@ class Genotypes:
         Returns
         -------
         ndarray, shape (n_samples, n_variants)
-            0, 1, 2; NaN where the call is missing. Each variant is contiguous in memory
-            (Fortran order).
+            0, 1, 2, or a number between where the file holds dosages; NaN where the call is
+            missing. Each variant is contiguous in memory (Fortran order).
 
         Raises
         ------
@@ -206,10 +223,26 @@ class Genotypes:
                 f"dosages cannot be {np.dtype(dtype)}: missing calls are NaN",
                 remedy="use float32 or float64",
             )
-        packed = self.read_packed(variants)
         people = self.sample_index[_select(samples, self.n_samples, "samples")]
-        out = np.empty((len(packed), len(people)), dtype=np.float32)
-        decode_dosages(packed, people, out)
+        if not self.has_dosages:
+            packed = self.read_packed(variants)
+            out = np.empty((len(packed), len(people)), dtype=np.float32)
+            decode_dosages(packed, people, out)
+            return out.T.astype(dtype, copy=False)
+        rows = self.variant_index[_select(variants, self.n_variants, "variants")]
+        starts = np.cumsum([0, *(len(f.variants) for f in self.filesets)])
+        out = np.empty((len(rows), len(people)), dtype=np.float32)
+        part_of_row = np.searchsorted(starts, rows, side="right") - 1
+        for part in np.unique(part_of_row):
+            here = np.flatnonzero(part_of_row == part)
+            fileset, local = self.filesets[part], rows[here] - starts[part]
+            fileset.check_unchanged()
+            if fileset.dosages is not None:
+                out[here] = fileset.dosages(local, people)
+            else:
+                calls = np.empty((len(here), len(people)), dtype=np.float32)
+                decode_dosages(np.ascontiguousarray(fileset.packed[local]), people, calls)
+                out[here] = calls
         return out.T.astype(dtype, copy=False)
 
     def iter_dosages(
@@ -234,7 +267,7 @@ class Genotypes:
             yield slice(start, min(start + block_size, self.n_variants))
 
     def allele_counts(self, *, founders_only: bool = False) -> AlleleCounts:
-        """Count genotypes of each variant over the people of this view.
+        """Count genotypes (hard calls) of each variant over the people of this view.
 
         Parameters
         ----------
@@ -259,12 +292,22 @@ class Genotypes:
     def eaf(self, founders_only: bool = False) -> NDArray[np.float64]:
         """Return the effect-allele frequency of each variant, NaN where nobody has a call.
 
+        It is half the mean dosage, where the file holds dosages.
+
         Parameters
         ----------
         founders_only : bool
             Whether to count founders only, as PLINK does by default.
         """
-        return self.allele_counts(founders_only=founders_only).eaf
+        if not self.has_dosages:
+            return self.allele_counts(founders_only=founders_only).eaf
+        people = self.subset(samples=self.samples.is_founder) if founders_only else self
+        out = np.full(self.n_variants, np.nan)
+        for block, dosages in people.iter_dosages(max(1, _PASS_BYTES // (4 * self.n_samples))):
+            n_called = np.sum(~np.isnan(dosages), axis=0)
+            total = np.nansum(dosages, axis=0, dtype=np.float64)
+            np.divide(total, 2.0 * n_called, out=out[block], where=n_called > 0)
+        return out
 
 
 def _select(selection: Selection, n: int, what: str) -> NDArray[np.int64]:
@@ -290,16 +333,25 @@ def _select(selection: Selection, n: int, what: str) -> NDArray[np.int64]:
     return index.astype(np.int64)
 
 
-def open_genotypes(path: str | Path, *, samples_file: str | Path | None = None) -> Genotypes:
-    """Open a PLINK 1 fileset, or one per chromosome.
+def open_genotypes(
+    path: str | Path | Sequence[str | Path],
+    *,
+    samples_file: str | Path | None = None,
+    variants_file: str | Path | None = None,
+) -> Genotypes:
+    """Open a fileset of PLINK 1 or PLINK 2, one per chromosome, or a list of them.
 
     Parameters
     ----------
-    path : str or Path
-        Prefix of .bed/.bim/.fam, or the .bed; with ``{chrom}`` in it (``data/chr{chrom}``) all
-        chromosomes that exist, which must be of the same people in the same order.
+    path : str, Path, or sequence of these
+        Prefix of .bed/.bim/.fam or of .pgen/.pvar/.psam (with the extra ``prs[pgen]``), or the
+        .bed or .pgen itself; with ``{chrom}`` in it (``data/chr{chrom}``) all chromosomes that
+        exist. Several filesets must be of the same people in the same order.
     samples_file : str or Path, optional
         A list of people (see `read_sample_list`); the view holds these, in the file's order.
+    variants_file : str or Path, optional
+        A list of variant ids (see `read_variant_list`); the view holds these, in the file's
+        order.
 
     Returns
     -------
@@ -315,7 +367,9 @@ def open_genotypes(path: str | Path, *, samples_file: str | Path | None = None) 
     SampleMismatchError
         If the chromosomes' files differ in people, or a listed person is not there.
     """
-    filesets = tuple(open_fileset(bed) for bed in find_filesets(path))
+    filesets = tuple(_open(file) for file in find_filesets(path))
+    if not filesets:
+        raise SettingsError("an empty list of filesets")
     first = filesets[0]
     for other in filesets[1:]:
         _check_same_people(first, other)
@@ -323,7 +377,7 @@ def open_genotypes(path: str | Path, *, samples_file: str | Path | None = None) 
     if len(filesets) > 1:
         variants = VariantTable.concatenate(f.variants for f in filesets)
     genotypes = Genotypes(
-        str(path),
+        str(path) if isinstance(path, str | Path) else ", ".join(map(str, path)),
         variants,
         first.samples,
         np.arange(len(variants), dtype=np.int64),
@@ -331,17 +385,64 @@ def open_genotypes(path: str | Path, *, samples_file: str | Path | None = None) 
         filesets,
         np.concatenate([f.genetic_position for f in filesets]),
     )
-    if samples_file is None:
-        return genotypes
-    _, found = match_samples(
-        read_sample_list(samples_file),
-        genotypes.samples,
-        what="the list of people",
-        target_name=str(path),
-        path=samples_file,
-        require_all=True,
-    )
-    return genotypes.subset(samples=np.sort(found))
+    if samples_file is not None:
+        _, found = match_samples(
+            read_sample_list(samples_file),
+            genotypes.samples,
+            what="the list of people",
+            target_name=genotypes.path,
+            path=samples_file,
+            require_all=True,
+        )
+        genotypes = genotypes.subset(samples=np.sort(found))
+    if variants_file is not None:
+        genotypes = genotypes.subset(variants=_find_listed(genotypes, variants_file))
+    return genotypes
+
+
+def _open(file: Path) -> Fileset:
+    if file.suffix == ".pgen":
+        from prs.inputs.pgen import open_pgen
+
+        return open_pgen(file)
+    return open_fileset(file)
+
+
+def _find_listed(genotypes: Genotypes, path: str | Path) -> NDArray[np.bool_]:
+    """Return which variants a list of ids names; some must be there."""
+    listed = pd.Index(read_variant_list(path)).unique()
+    chosen = np.asarray(pd.Index(genotypes.variants.id).isin(listed))
+    absent = listed[~listed.isin(genotypes.variants.id)]
+    if not chosen.any():
+        raise OverlapError(
+            f"none of the {len(listed):,} listed variants is in {genotypes.path}",
+            path=path,
+            rows=list(absent[:5]),
+            n_rows=len(absent),
+            remedy="list ids as the .bim or .pvar has them",
+        )
+    if len(absent):
+        logger.warning(
+            "%s: %d of %d listed variants are not in %s (%s, ...)",
+            path,
+            len(absent),
+            len(listed),
+            genotypes.path,
+            absent[0],
+        )
+    return chosen
+
+
+def read_variant_list(path: str | Path) -> list[str]:
+    """Read a list of variant ids, one a line, as PLINK's --extract takes; more columns are left.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is missing or empty.
+    """
+    lines = read_bytes(path, "list of variants").decode("utf-8", "replace").splitlines()
+    return [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
 
 
 def _check_same_people(first: Fileset, other: Fileset) -> None:
@@ -358,7 +459,7 @@ def _check_same_people(first: Fileset, other: Fileset) -> None:
         differ = np.zeros(0, dtype=np.int64)
     raise SampleMismatchError(
         message,
-        path=other.path.with_name(other.path.name[:-4] + ".fam"),
+        path=other.files[2],
         rows=rows,
         n_rows=len(differ),
         remedy="the files of all chromosomes must list the same people in the same order",

@@ -1,12 +1,13 @@
-"""The three files of a PLINK 1 fileset (.bed, .bim, .fam), parsed and checked."""
+"""Filesets: which files a path names; and PLINK 1's (.bed, .bim, .fam), parsed and checked."""
 
 from __future__ import annotations
 
 import io
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -17,68 +18,130 @@ from prs.files import existing_file, read_bytes
 from prs.samples import SampleTable
 from prs.variants import VariantTable, chromosome_codes
 
-__all__ = ["Fileset", "find_filesets", "open_fileset", "read_bim", "read_fam"]
+__all__ = ["Fileset", "PackedRows", "find_filesets", "open_fileset", "read_bim", "read_fam"]
 
 _MAGIC = b"\x6c\x1b\x01"
 _BIM_COLUMNS = ("chromosome", "id", "cM", "position", "A1", "A2")
 _FAM_COLUMNS = ("FID", "IID", "father", "mother", "sex", "phenotype")
 _TEMPLATE = "{chrom}"
+#: A file of a set -> the one that holds its genotypes.
+_SUFFIXES = {
+    ".bed": ".bed",
+    ".bim": ".bed",
+    ".fam": ".bed",
+    ".pgen": ".pgen",
+    ".pvar": ".pgen",
+    ".pvar.zst": ".pgen",
+    ".psam": ".pgen",
+}
 _CHROMOSOMES = (*(str(c) for c in range(1, 23)), "X", "Y", "XY", "MT")
+
+
+class PackedRows(Protocol):
+    """What `Genotypes` needs of packed rows: an array, or something that reads like one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Variants, and bytes in a row."""
+
+    def __getitem__(self, rows: Any, /) -> NDArray[np.uint8]:
+        """Return the rows of a slice or an index array."""
 
 
 @dataclass(frozen=True, eq=False)
 class Fileset:
-    """One opened PLINK 1 fileset.
+    """One opened fileset of PLINK 1, or (from `prs.inputs.pgen`) of PLINK 2.
 
     Attributes
     ----------
     path : Path
-        The .bed file.
-    packed : ndarray of uint8, shape (M, ceil(N / 4))
-        The calls, mapped from disk copy-on-write: writing to it never reaches the file, but
-        would change what this process reads.
+        The .bed or .pgen file.
+    packed : PackedRows
+        The calls in the code of a .bed, rows by slice or index; shape (M, ceil(N / 4)). For a
+        .bed an array, mapped from disk copy-on-write: writing to it never reaches the file,
+        but would change what this process reads.
     variants : VariantTable
-        The .bim's variants, in file order; A1 (column 5) is the effect allele.
+        The variants, in file order; A1 (.bim column 5) or ALT is the effect allele.
     genetic_position : ndarray of float64, shape (M,)
-        The .bim's third column, centimorgans (0 where not given).
+        Centimorgans (0 where not given).
     samples : SampleTable
-        The .fam's people, in file order.
+        The people, in file order.
+    files : tuple of Path
+        The three files.
+    size : int
+        Bytes of the genotype file when it was opened.
+    dosages : callable or None
+        ``dosages(rows, people)`` returns float32 dosages, NaN where missing, shape (m, n);
+        None where the file holds hard calls only.
     """
 
     path: Path
-    packed: NDArray[np.uint8]
+    packed: PackedRows
     variants: VariantTable
     genetic_position: NDArray[np.float64]
     samples: SampleTable
+    files: tuple[Path, ...]
+    size: int
+    dosages: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]] | None = None
+
+    def check_unchanged(self) -> None:
+        """Raise if the genotype file's size is not what it was when it was opened.
+
+        Reading a mapped file beyond an end that has moved would kill the process.
+
+        Raises
+        ------
+        FileFormatError
+            If it has shrunk or grown.
+        """
+        try:
+            size = self.path.stat().st_size
+        except FileNotFoundError:
+            return  # removed, but open: what is mapped stays
+        if size != self.size:
+            raise FileFormatError(
+                f"has changed while it was being read: {size:,} bytes, {self.size:,} when opened",
+                path=self.path,
+                remedy="wait until whatever writes the file has finished, and run again",
+            )
 
 
-def find_filesets(path: str | Path) -> list[Path]:
-    """Return the .bed file of a prefix, or those of a ``chr{chrom}`` template.
+def find_filesets(path: str | Path | Sequence[str | Path]) -> list[Path]:
+    """Return the .bed and .pgen files that a prefix, a ``chr{chrom}`` template or a list names.
 
     Parameters
     ----------
-    path : str or Path
-        ``folder/name``, ``folder/name.bed``, or either with ``{chrom}`` in it, which stands
-        for 1 to 22, X, Y, XY and MT; the chromosomes that exist are taken, in that order.
+    path : str, Path, or sequence of these
+        ``folder/name``, ``folder/name.bed`` (or ``.pgen``), or either with ``{chrom}`` in it,
+        which stands for 1 to 22, X, Y, XY and MT; the chromosomes that exist are taken, in that
+        order. Of a prefix that has both, the .bed is taken.
 
     Raises
     ------
     FileFormatError
         If there is no such file.
     """
+    if not isinstance(path, str | Path):
+        return [file for one in path for file in find_filesets(one)]
     text = str(path)
-    if Path(text).suffix in (".bed", ".bim", ".fam"):
-        text = text[:-4]
+    suffixes = [".bed", ".pgen"]
+    for known, suffix in _SUFFIXES.items():
+        if text.endswith(known):
+            text, suffixes = text[: -len(known)], [suffix]
+            break
+
+    def find(stem: str) -> Path | None:
+        return next((Path(stem + s) for s in suffixes if Path(stem + s).exists()), None)
+
     if _TEMPLATE not in text:
-        return [Path(text + ".bed")]
-    found = [Path(text.replace(_TEMPLATE, c) + ".bed") for c in _CHROMOSOMES]
-    found = [bed for bed in found if bed.exists()]
+        return [find(text) or Path(text + suffixes[0])]
+    found = [file for c in _CHROMOSOMES if (file := find(text.replace(_TEMPLATE, c)))]
     if not found:
         raise FileFormatError(
-            "no .bed file for any chromosome",
+            f"no {' or '.join(suffixes)} file for any chromosome",
             path=path,
             remedy=f"{_TEMPLATE} is replaced by 1 to 22, X, Y, XY, MT: for chromosome 1, "
-            f"{text.replace(_TEMPLATE, '1')}.bed was tried",
+            f"{text.replace(_TEMPLATE, '1')}{suffixes[0]} was tried",
         )
     return found
 
@@ -124,7 +187,8 @@ def open_fileset(bed: Path) -> Fileset:
         )
     packed = np.asarray(np.memmap(bed, dtype=np.uint8, mode="c", offset=3, shape=(m, n_bytes)))
     _check_with_bed_reader(bed, packed, n, m)
-    return Fileset(bed, packed, variants, genetic_position, samples)
+    files = (bed, Path(stem + ".bim"), Path(stem + ".fam"))
+    return Fileset(bed, packed, variants, genetic_position, samples, files, size)
 
 
 def _check_with_bed_reader(bed: Path, packed: NDArray[np.uint8], n: int, m: int) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from prs.kernels._jit import jit
 
-__all__ = ["count_codes", "decode_dosages", "person_mask"]
+__all__ = ["count_codes", "decode_dosages", "pack_calls", "person_mask"]
 
 # Counts of a byte's codes 1, 2 and 3 in three 21-bit fields of one int64: a row of up to two
 # million people is summed by additions alone.
@@ -109,3 +109,25 @@ def decode_dosages(
         for i in range(len(sample_index)):
             person = sample_index[i]
             out[j, i] = _DOSAGE[(packed[j, person >> 2] >> (2 * (person & 3))) & 3]
+
+
+@jit
+def pack_calls(calls: NDArray[np.int8], packed: NDArray[np.uint8]) -> None:
+    """Pack counts of the counted allele, one a byte, into two bits each.
+
+    Parameters
+    ----------
+    calls : ndarray of int8, shape (M, N)
+        0, 1, 2, or negative where the call is missing.
+    packed : ndarray of uint8, shape (M, ceil(N / 4))
+        Filled; the padding is 0.
+    """
+    n = calls.shape[1]
+    for j in range(calls.shape[0]):
+        for b in range(packed.shape[1]):
+            byte = 0
+            for k in range(min(4, n - 4 * b)):
+                call = calls[j, 4 * b + k]
+                code = 1 if call < 0 else (3 - call if call < 2 else 0)
+                byte |= code << (2 * k)
+            packed[j, b] = byte

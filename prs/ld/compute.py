@@ -145,4 +145,5 @@ class _GenotypeReader:
 
     def __call__(self, block: int) -> NDArray[np.float32]:
         where = slice(int(self.starts[block]), int(self.starts[block + 1]))
-        return correlate(self.genotypes.read_dosages(where))
+        dosages = self.genotypes.read_dosages(where)
+        return correlate(dosages, has_dosages=self.genotypes.has_dosages)

@@ -126,7 +126,7 @@ def choose_people_and_variants(
     return UsableGenotypes(genotypes.subset(variants=index), eaf[index], tuple(notes))
 
 
-def correlate(dosages: NDArray[np.floating]) -> NDArray[np.float32]:
+def correlate(dosages: NDArray[np.floating], *, has_dosages: bool = False) -> NDArray[np.float32]:
     """Return the Pearson correlations of dosages, missing calls set to the variant's mean.
 
     Filling in the mean leaves the matrix positive semi-definite, which samplers need and
@@ -136,12 +136,15 @@ def correlate(dosages: NDArray[np.floating]) -> NDArray[np.float32]:
 
     Sums of products are taken of calls coded -1, 0, 1, with missing ones 0. They are whole
     numbers below 2^24 and so exact in float32, in whatever order BLAS adds them: the result
-    does not depend on the number of threads, nor on the machine's BLAS.
+    does not depend on the number of threads, nor on the machine's BLAS. Imputed dosages are not
+    whole numbers; their sums, of dosages less their means, are good to some 1e-6.
 
     Parameters
     ----------
     dosages : ndarray of float32 or float64, shape (n, m)
         NaN where missing.
+    has_dosages : bool
+        Whether there are other numbers than 0, 1 and 2 among them.
 
     Returns
     -------
@@ -150,6 +153,8 @@ def correlate(dosages: NDArray[np.floating]) -> NDArray[np.float32]:
     """
     X = np.subtract(dosages.T, 1, dtype=np.float32, order="C")
     n_people = X.shape[1]
+    if has_dosages:
+        X -= np.nanmean(X, axis=1, keepdims=True)
     missing = np.isnan(X)
     has_missing = bool(missing.any())
     if has_missing:

@@ -88,7 +88,9 @@ def find_block_starts(
 
         def read_tile(tile: tuple[int, int, int]) -> NDArray[np.float64]:
             first, end, beyond = tile
-            r2 = correlate(genotypes.read_dosages(slice(first, beyond)))[: end - first] ** 2
+            dosages = genotypes.read_dosages(slice(first, beyond))
+            r = correlate(dosages, has_dosages=genotypes.has_dosages)[: end - first]
+            r2 = r**2
             r2[r2 < thr_r2] = 0
             return np.cumsum(_band(r2, width), axis=1, dtype=np.float64)[::-1]
 
