@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from prs.errors import OverlapError, SettingsError
 from prs.inputs.genotypes import Genotypes
 from prs.matching import Fate
+from prs.weights.coding import MT, Coding, X, Y
 from prs.weights.matching import MatchedWeights, PalindromicChoice, match_weights
-from prs.weights.product import make_plan, run_plan
+from prs.weights.plan import make_plan
+from prs.weights.product import run_plan
 from prs.weights.score_table import Scores, read_scores, write_scores
 from prs.weights.table import Weights
 
@@ -28,7 +31,9 @@ def score(
     weights: Weights | Sequence[Weights],
     *,
     missing: Literal["mean", "skip"] = "mean",
+    scale: Literal["none", "center", "standardize"] = "none",
     average: bool = False,
+    x_males: Literal[2, 1] = 2,
     min_overlap: float = 0.5,
     palindromic: PalindromicChoice = "auto",
     n_threads: int | None = None,
@@ -38,7 +43,9 @@ def score(
     The meaning is that of ``plink2 --score``: counts of the effect allele times its weight,
     summed over variants. The file is read in chunks; memory does not grow with the number of
     variants. Sums are in double precision and the same to the bit for any number of threads.
-    Chromosome X is scored as PLINK 2 does by default (males count 0 or 2).
+    Imputed dosages are used where the genotypes have them. Males count on chromosome X as
+    `x_males` says, on Y alone, and everybody has one allele of MT, as in PLINK 2;
+    ``Scores.notes`` says so where it matters.
 
     Parameters
     ----------
@@ -50,10 +57,16 @@ def score(
         A missing call counts 2f, where f is the frequency of the effect allele among the
         founders of these people (everybody where there are no founders); or nothing
         (PLINK's ``no-mean-imputation``). Where no founder has a call, f is 1/2, as in PLINK.
+    scale : {"none", "center", "standardize"}
+        Allele counts as they are; less their mean 2f (PLINK's ``center``; of plink2's two ways
+        to do it with missing calls, plink1.9's, which adds nothing for them); or less the mean
+        and over sqrt(2f(1-f)) (``variance-standardize``; chromosomes 1 to 22 only).
     average : bool
-        Whether to divide by 2M, where M is the number of variants of that `Weights` that were
-        found (zero weights included, as PLINK counts); with ``missing="skip"`` by twice the
-        number that the person has a call for.
+        Whether to divide by the number of alleles: 2M, where M is the number of variants of
+        that `Weights` that were found (zero weights included, as PLINK counts), less those
+        that are haploid and, with ``missing="skip"``, those that the person has no call for.
+    x_males : {2, 1}
+        What a male's allele on chromosome X counts.
     min_overlap : float
         Least share of the variants of each `Weights` that the genotypes must have.
     palindromic : {"auto", "frequency", "keep", "drop"}
@@ -76,7 +89,8 @@ def score(
         If names repeat or an argument is not one of the choices.
     """
     tables = [weights] if isinstance(weights, Weights) else list(weights)
-    _check_settings(tables, missing, min_overlap)
+    _check_settings(tables, min_overlap)
+    coding = Coding(missing, scale, x_males)
     matches = [_match(genotypes, table, palindromic, min_overlap) for table in tables]
     plan = make_plan(matches)
     threads = max(1, n_threads if n_threads is not None else (os.cpu_count() or 1))
@@ -87,9 +101,12 @@ def score(
         plan.n_scores,
     )
     n_variants = plan.n_distinct
-    totals, n_missing_calls = run_plan(genotypes, plan, missing == "mean", threads)
+    totals, n_missing_calls, absent = run_plan(genotypes, plan, coding, threads)
     if average:
-        totals /= _allele_numbers(genotypes, matches, missing == "mean", n_missing_calls, threads)
+        totals /= _allele_numbers(genotypes, matches, coding, absent, threads)
+    notes = _describe_coding(genotypes, plan.variant, coding, average)
+    for note in notes:
+        logger.info("%s", note)
     return Scores(
         samples=genotypes.samples,
         values=totals,
@@ -100,14 +117,52 @@ def score(
         reports=tuple(m.report for m in matches),
         n_variants=n_variants,
         average=average,
+        notes=notes,
+        unmatched=_list_unmatched(tables, matches),
     )
 
 
-def _check_settings(tables: Sequence[Weights], missing: str, min_overlap: float) -> None:
+def _list_unmatched(tables: Sequence[Weights], matches: Sequence[MatchedWeights]) -> pd.DataFrame:
+    """Return the variants of the weights that were not used, with the reason."""
+    reasons = np.array([fate.label for fate in Fate], dtype=object)
+    parts = []
+    for table, matched in zip(tables, matches, strict=True):
+        part = table.variants.take(matched.lost).to_frame()
+        shown = ",".join(table.names[:3]) + (",..." if table.n_scores > 3 else "")
+        part.insert(0, "weights", shown)
+        part["reason"] = reasons[matched.lost_fate]
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _describe_coding(
+    genotypes: Genotypes, variant: NDArray[np.int64], coding: Coding, average: bool
+) -> tuple[str, ...]:
+    """Return the choices that the scores depend on, in words."""
+    missing = "2 x frequency" if coding.missing == "mean" else "nothing"
+    notes = [f"{'averages' if average else 'sums'}; a missing call counts {missing}"]
+    if coding.scale != "none":
+        how = {"center": "centred", "standardize": "centred and standardised"}[coding.scale]
+        notes.append(f"allele counts {how}")
+    if genotypes.has_dosages:
+        notes.append("imputed dosages")
+    there = np.unique(genotypes.variants.chrom[variant])
+    if X in there:
+        sex = genotypes.samples.sex
+        unknown = int(np.count_nonzero((sex != 1) & (sex != 2)))
+        counts = "0 or 2 (as women's homozygotes)" if coding.x_males == 2 else "0 or 1"
+        note = f"chromosome X: males count {counts}"
+        notes.append(note + (f", {unknown:,} people of unknown sex as women" if unknown else ""))
+    if Y in there:
+        notes.append("chromosome Y: males only, 0 or 1")
+    if MT in there:
+        notes.append("MT: 0 or 1")
+    return tuple(notes)
+
+
+def _check_settings(tables: Sequence[Weights], min_overlap: float) -> None:
     if not tables:
         raise SettingsError("no weights to score with")
-    if missing not in ("mean", "skip"):
-        raise SettingsError(f"missing={missing!r} is not one of 'mean', 'skip'")
     if not 0 <= min_overlap <= 1:
         raise SettingsError(f"min_overlap={min_overlap} is not a share between 0 and 1")
     names = [name for table in tables for name in table.names]
@@ -153,19 +208,16 @@ def _match(
 def _allele_numbers(
     genotypes: Genotypes,
     matches: Sequence[MatchedWeights],
-    impute: bool,
-    n_missing_calls: NDArray[np.int64],
+    coding: Coding,
+    absent: NDArray[np.float64],
     n_threads: int,
 ) -> NDArray[np.float64]:
     """Return what averages divide by: alleles, by person and score; shape (N, S)."""
     columns = []
     for m in matches:
-        n_alleles = np.full(genotypes.n_samples, 2.0 * len(m.variant))
-        if not impute:
-            if len(matches) > 1:
-                plan = make_plan([m.without_weights()])
-                n_missing_calls = run_plan(genotypes, plan, impute, n_threads)[1]
-            n_alleles -= 2.0 * n_missing_calls
+        if len(matches) > 1:
+            absent = run_plan(genotypes, make_plan([m.without_weights()]), coding, n_threads)[2]
+        n_alleles = 2.0 * len(m.variant) - absent
         n_alleles[n_alleles == 0] = np.nan  # a person without any call has no average
         columns += [n_alleles] * m.weights.shape[1]
     return np.stack(columns, axis=1)

@@ -306,3 +306,72 @@ def test_bad_scores_files(tmp_path: Path, text: str, error: type, message: str) 
     path.write_text(text)
     with pytest.raises(error, match=message):
         read_scores(path)
+
+
+SEX = Path(__file__).parent / "fixtures" / "sex"
+
+
+@pytest.mark.parametrize("chromosome", ["auto", "x", "y", "mt", "par"])
+@pytest.mark.parametrize("tag", ["skip", "mean", "centerskip", "stdskip"])
+@pytest.mark.parametrize("x_males", [2, 1])
+def test_sex_chromosomes_and_scales_are_those_of_plink2(
+    chromosome: str, tag: str, x_males: int
+) -> None:
+    file = SEX / f"{chromosome}{x_males}.{tag}.sscore"
+    if not file.exists():
+        pytest.skip("the choice makes no difference here, or PLINK refuses it")
+    scale = {"centerskip": "center", "stdskip": "standardize"}.get(tag, "none")
+    missing = "mean" if tag == "mean" else "skip"
+    genotypes = open_genotypes(SEX / "sex")
+    options = {"missing": missing, "scale": scale, "x_males": x_males}
+    weights = read_weights(SEX / f"{chromosome}.score")
+    theirs = pd.read_csv(file, sep="\t")
+    sums, averages = (
+        score(genotypes, weights, average=average, **options) for average in (False, True)
+    )
+    assert_printed(sums.values, theirs[["W1_SUM", "W2_SUM"]].to_numpy())
+    assert_printed(averages.values, theirs[["W1_AVG", "W2_AVG"]].to_numpy())
+    said = " ".join(sums.notes)
+    assert {"x": "chromosome X", "y": "chromosome Y", "mt": "MT:"}.get(chromosome, "") in said
+
+
+def test_centring_with_missing_calls_is_that_of_plink19() -> None:
+    genotypes = open_genotypes(SEX / "sex")
+    weights = read_weights(SEX / "auto.score", columns=["W1"])
+    theirs = pd.read_csv(SEX / "auto.center.profile", sep=r"\s+")
+    ours = score(genotypes, weights, scale="center")
+    assert_printed(ours.values[:, 0], theirs["SCORESUM"].to_numpy())
+    with pytest.raises(SettingsError, match="not diploid"):
+        score(genotypes, read_weights(SEX / "x.score"), scale="standardize")
+
+
+def test_packed_and_dense_products_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    genotypes = open_genotypes(PLINK / "nasty")
+    weights = drawn_weights(genotypes, 3)
+    which = np.arange(len(weights)) % 2 == 0
+    other = Weights(turned(weights.variants, which), weights.weights, ("a", "b", "c"))
+    for scale in ("none", "center", "standardize"):
+        for missing in ("mean", "skip"):
+            options = {"scale": scale, "missing": missing, "palindromic": "keep", "average": True}
+            packed = score(genotypes, [weights, other], **options)
+            with monkeypatch.context() as patch:
+                patch.setattr(
+                    "prs.weights.product.needs_dosages", lambda g, v: np.ones(len(v), dtype=bool)
+                )
+                dense = score(genotypes, [weights, other], **options)
+            # 90 terms of a weight below 4 and a count below 20, rounded at 2^-53 a few times
+            np.testing.assert_allclose(
+                packed.values, dense.values, atol=90 * 80 * 8 * 2**-53, rtol=0
+            )
+            np.testing.assert_array_equal(packed.missing_rate, dense.missing_rate)
+
+
+def test_unmatched_weights_are_listed_with_the_reason(tmp_path: Path) -> None:
+    genotypes = open_genotypes(PLINK / "nasty")
+    scores = score(genotypes, read_weights(PLINK / "nasty.score"))
+    write_scores(scores, tmp_path / "x.scores.tsv")
+    listed = pd.read_csv(tmp_path / "x.scores.unmatched.tsv", sep="\t")
+    assert len(listed) == scores.n_missing[0] == 1
+    assert listed["reason"].tolist() == ["not_found"]
+    said = pd.read_csv(tmp_path / "x.scores.variants.tsv", sep="\t")["coding"]
+    assert "a missing call counts 2 x frequency" in said[0]

@@ -24,9 +24,19 @@ def score_command(
         str,
         typer.Option(metavar="mean|skip", help="A missing call counts 2 x frequency, or nothing."),
     ] = "mean",
+    scale: Annotated[
+        str,
+        typer.Option(
+            metavar="none|center|standardize",
+            help="Allele counts as they are; less their mean; less the mean and over their SD.",
+        ),
+    ] = "none",
     average: Annotated[
         bool, typer.Option("--average", help="Averages per allele instead of sums.")
     ] = False,
+    x_males: Annotated[
+        int, typer.Option("--x-males", help="What a male's allele on chromosome X counts: 2 or 1.")
+    ] = 2,
     palindromic: Annotated[
         str,
         typer.Option(
@@ -60,7 +70,9 @@ def score_command(
         genotypes,
         [read_weights(path) for path in weights],
         missing=missing,  # type: ignore[arg-type]
+        scale=scale,  # type: ignore[arg-type]
         average=average,
+        x_males=x_males,  # type: ignore[arg-type]
         palindromic=palindromic,  # type: ignore[arg-type]
         min_overlap=min_overlap,
         n_threads=threads,
@@ -69,6 +81,11 @@ def score_command(
     write_scores(scores, path)
     for name, used, lost in zip(scores.names, scores.n_used, scores.n_missing, strict=True):
         typer.echo(f"{name}: {used:,} variants used, {lost:,} not found")
+    for note in scores.notes:
+        typer.echo(note)
+    lost = 0 if scores.unmatched is None else len(scores.unmatched)
+    if lost:
+        typer.echo(f"{lost:,} variants not used: {out}.scores.unmatched.tsv lists them and why")
     typer.echo(f"wrote {path}: {len(scores.samples):,} people, {len(scores.names):,} scores")
 
 

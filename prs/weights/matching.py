@@ -46,6 +46,8 @@ class MatchedWeights:
         Variants with a weight other than 0 that were and were not found.
     lost : ndarray of int64
         Rows of the weights that were not found.
+    lost_fate : ndarray of int8
+        Their `Fate`: why not.
     report : MatchReport
         Fate of each row of the weights.
     """
@@ -56,6 +58,7 @@ class MatchedWeights:
     n_used: NDArray[np.int64]
     n_missing: NDArray[np.int64]
     lost: NDArray[np.int64]
+    lost_fate: NDArray[np.int8]
     report: MatchReport
 
     def without_weights(self) -> MatchedWeights:
@@ -151,6 +154,7 @@ def match_weights(
         n_used=np.count_nonzero(table.weights[matched.query_index], axis=0).astype(np.int64),
         n_missing=np.count_nonzero(table.weights[lost], axis=0).astype(np.int64),
         lost=lost,
+        lost_fate=matched.fate[lost],
         report=matched.report(name, "the genotypes", len(target)),
     )
 

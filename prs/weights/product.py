@@ -1,18 +1,18 @@
-"""The product of packed genotypes and weights: what to read, and the pass that reads it."""
+"""The product of genotypes and weights, in one pass over the packed file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prs.inputs.genotypes import Genotypes
-from prs.weights.matching import MatchedWeights
+from prs.weights.coding import Coding
+from prs.weights.plan import ReadPlan
+from prs.weights.product_dense import needs_dosages, run_dense_plan
 
-__all__ = ["ReadPlan", "make_plan", "run_plan"]
+__all__ = ["run_plan"]
 
 #: Packed bytes of one chunk of variants; a chunk, its transpose and the totals are in memory.
 _CHUNK_BYTES = 1 << 23
@@ -23,61 +23,9 @@ _MISSING_GROUPS = 63
 _MANY_SCORES = 8
 
 
-@dataclass(frozen=True, eq=False)
-class ReadPlan:
-    """The K rows to read, and what they add to which of S scores.
-
-    Attributes
-    ----------
-    variant : ndarray of int64, shape (K,)
-        Variants of the genotypes.
-    is_turned : ndarray of bool, shape (K,)
-        Whether the other allele is counted.
-    weights : ndarray of float64, shape (K, S)
-        Per copy of the allele counted; 0 where the variant is not in the score.
-    n_distinct : int
-        The first so many rows are of distinct variants, in file order; the others, which are
-        few, count the other allele of a variant that has a row already.
-    """
-
-    variant: NDArray[np.int64]
-    is_turned: NDArray[np.bool_]
-    weights: NDArray[np.float64]
-    n_distinct: int
-
-    @property
-    def n_scores(self) -> int:
-        """Number of scores, S."""
-        return self.weights.shape[1]
-
-    def chunks(self, size: int) -> Iterator[slice]:
-        """Yield the rows in runs of at most `size`; a run is of first or of second rows."""
-        for first, last in ((0, self.n_distinct), (self.n_distinct, len(self.variant))):
-            for start in range(first, last, size):
-                yield slice(start, min(start + size, last))
-
-
-def make_plan(matches: Sequence[MatchedWeights]) -> ReadPlan:
-    """Join the weights: one row for each variant and allele counted."""
-    # weights of two files may count either allele of a variant: it then has two rows
-    keys = [2 * m.variant + m.is_turned for m in matches]
-    rows = np.unique(np.concatenate(keys))
-    is_second = np.zeros(len(rows), dtype=bool)
-    is_second[1:] = rows[1:] // 2 == rows[:-1] // 2
-    place = np.argsort(np.argsort(is_second, kind="stable"))  # where each row goes
-    weights = np.zeros((len(rows), sum(m.weights.shape[1] for m in matches)))
-    column = 0
-    for key, m in zip(keys, matches, strict=True):
-        n_columns = m.weights.shape[1]
-        weights[place[np.searchsorted(rows, key)], column : column + n_columns] = m.weights
-        column += n_columns
-    rows = rows[np.argsort(is_second, kind="stable")]
-    return ReadPlan(rows // 2, rows % 2 == 1, weights, len(rows) - int(is_second.sum()))
-
-
 def run_plan(
-    genotypes: Genotypes, plan: ReadPlan, impute: bool, n_threads: int
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    genotypes: Genotypes, plan: ReadPlan, coding: Coding, n_threads: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
     """Read the rows chunk by chunk and add them up.
 
     Parameters
@@ -86,8 +34,8 @@ def run_plan(
         Whom to score.
     plan : ReadPlan
         What to read.
-    impute : bool
-        Whether a missing call counts 2f (f among founders) or nothing.
+    coding : Coding
+        What a genotype counts.
     n_threads : int
         People are shared out among threads, so that each sum is made in one order.
 
@@ -96,7 +44,24 @@ def run_plan(
     scores : ndarray of float64, shape (N, S)
     n_missing : ndarray of int64, shape (N,)
         Distinct variants without a call.
+    absent : ndarray of float64, shape (N,)
+        Alleles by which the person's number falls short of two for each distinct variant:
+        of haploid chromosomes and, where missing calls count nothing, of missing calls.
     """
+    dense = needs_dosages(genotypes, plan.variant)
+    if dense.all():
+        return run_dense_plan(genotypes, plan, coding, n_threads)
+    if dense.any():
+        packed = _run_packed_plan(genotypes, plan.take(~dense), coding, n_threads)
+        others = run_dense_plan(genotypes, plan.take(dense), coding, n_threads)
+        return packed[0] + others[0], packed[1] + others[1], packed[2] + others[2]
+    return _run_packed_plan(genotypes, plan, coding, n_threads)
+
+
+def _run_packed_plan(
+    genotypes: Genotypes, plan: ReadPlan, coding: Coding, n_threads: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+    """Do `run_plan` for diploid hard calls."""
     from prs.kernels.scoring import (
         GROUP,
         accumulate_column,
@@ -150,7 +115,7 @@ def run_plan(
             list(pool.map(load, *_cut(n_rows, n_threads)))
             rows[n_rows:] = 0  # padding reads as code 0, with weight 0
             values[:n_rows] = _code_values(
-                counts[:n_rows], n_founders, plan.is_turned[chunk], impute
+                counts[:n_rows], n_founders, plan.is_turned[chunk], coding
             )
             weights[:n_rows] = plan.weights[chunk]
             weights[n_rows:] = 0
@@ -158,7 +123,11 @@ def run_plan(
     people = genotypes.sample_index
     where = (people % 4, people // 4)
     scores = totals[:, where[0], where[1]].T if one_by_one else totals[where]
-    return np.ascontiguousarray(scores), n_missing[where]
+    lost = n_missing[where]
+    absent = np.zeros(len(people))
+    if coding.missing == "skip":
+        absent += 2 * lost
+    return np.ascontiguousarray(scores), lost, absent
 
 
 def _cut(n: int, n_parts: int) -> tuple[list[int], list[int]]:
@@ -178,9 +147,9 @@ def _founder_mask(genotypes: Genotypes, n_words: int) -> tuple[NDArray[np.uint64
 
 
 def _code_values(
-    counts: NDArray[np.int64], n_founders: int, is_turned: NDArray[np.bool_], impute: bool
+    counts: NDArray[np.int64], n_founders: int, is_turned: NDArray[np.bool_], coding: Coding
 ) -> NDArray[np.float64]:
-    """Return the count of the scored allele that each code stands for; shape (m, 4)."""
+    """Return what each code counts for the scored allele; shape (m, 4)."""
     missing, het, none = counts.T
     called = n_founders - missing
     effect = 2 * (called - het - none) + het
@@ -191,6 +160,10 @@ def _code_values(
     values[:, 0] = np.where(is_turned, 0, 2)
     values[:, 2] = 1
     values[:, 3] = np.where(is_turned, 2, 0)
-    if impute:
-        values[:, 1] = 2 * frequency
-    return values
+    centre, factor = coding.transform(frequency)
+    values -= centre[:, None]
+    if coding.missing == "mean":
+        values[:, 1] += 2 * frequency
+    else:
+        values[:, 1] = 0
+    return values * factor[:, None]

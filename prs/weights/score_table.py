@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +59,11 @@ class Scores:
         Variants used in any score.
     average : bool
         Whether `values` are averages per allele.
+    notes : tuple of str
+        Choices that the numbers depend on: sex chromosomes, dosages, centring.
+    unmatched : DataFrame or None
+        One row for each variant of the weights that was not used: weights (the set's names),
+        chrom, pos, id, effect_allele, other_allele, reason (a `Fate`).
     """
 
     samples: SampleTable
@@ -70,6 +75,8 @@ class Scores:
     reports: tuple[MatchReport, ...] = ()
     n_variants: int = 0
     average: bool = False
+    notes: tuple[str, ...] = ()
+    unmatched: pd.DataFrame | None = field(default=None, repr=False)
 
     @property
     def n_samples(self) -> int:
@@ -123,9 +130,14 @@ class Scores:
         return pd.concat([people, pd.DataFrame(self.values, columns=list(self.names))], axis=1)
 
     def variant_counts(self) -> pd.DataFrame:
-        """Return one row a score: score, n_used, n_missing."""
+        """Return one row a score: score, n_used, n_missing, coding (the notes)."""
         return pd.DataFrame(
-            {"score": list(self.names), "n_used": self.n_used, "n_missing": self.n_missing}
+            {
+                "score": list(self.names),
+                "n_used": self.n_used,
+                "n_missing": self.n_missing,
+                "coding": "; ".join(self.notes),
+            }
         )
 
 
@@ -134,16 +146,20 @@ def write_scores(scores: Scores, path: str | Path) -> None:
 
     ``X.scores.tsv`` has FID, IID, N_VARIANTS (used in any score), N_MISSING_CALLS (of these, by
     person) and one column a score. ``X.scores.variants.tsv`` has one row a score: score, n_used,
-    n_missing. Numbers are written so that reading gives the same floats.
+    n_missing, coding (what a genotype counts). ``X.scores.unmatched.tsv`` lists the variants of
+    the weights that were not used, with the reason. Numbers are written so that reading gives
+    the same floats.
     """
     write_table(scores.variant_counts(), _counts_path(path))
+    if scores.unmatched is not None:
+        write_table(scores.unmatched, _counts_path(path, "unmatched"))
     write_table(scores.to_frame(), path)
 
 
-def _counts_path(path: str | Path) -> Path:
+def _counts_path(path: str | Path, what: str = "variants") -> Path:
     path = Path(path)
     name = path.name.removesuffix(".gz").removesuffix(".tsv")
-    return path.with_name(f"{name}.variants.tsv")
+    return path.with_name(f"{name}.{what}.tsv")
 
 
 def read_scores(path: str | Path) -> Scores:
