@@ -12,6 +12,8 @@ from .inputs.genotypes import read_sample_list as read_sample_list
 from .inputs.harmonise import HarmonisedSumStats as HarmonisedSumStats
 from .inputs.harmonise import harmonise as harmonise
 from .inputs.harmonise import write_harmonised as write_harmonised
+from .inputs.ledger import Ledger as Ledger
+from .inputs.ledger import write_ledger as write_ledger
 from .inputs.sumstats import SumStats as SumStats
 from .inputs.sumstats import read_sumstats as read_sumstats
 from .ld.blocks import read_blocks as read_blocks
@@ -23,6 +25,8 @@ from .ld.store import write_ld as write_ld
 from .matching import MatchReport as MatchReport
 from .matching import match_variants as match_variants
 from .pipeline import run_study as run_study
+from .qc import QcRules as QcRules
+from .qc import qc as qc
 from .report.write import ReportInputs as ReportInputs
 from .report.write import write_report as write_report
 from .samples import SampleTable as SampleTable

@@ -15,8 +15,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from prs.errors import SettingsError
 from prs.files import write_atomically
+from prs.inputs.ledger import Ledger
 from prs.inputs.sumstats import SumStats, SumStatsSource
-from prs.matching import Fate, MatchReport, PalindromicRule, match_variants
+from prs.matching import (
+    Fate,
+    MatchReport,
+    PalindromicRule,
+    VariantMatch,
+    find_other_alleles,
+    match_variants,
+)
 from prs.variants import VariantTable
 
 __all__ = ["HarmonisedSumStats", "harmonise", "write_harmonised"]
@@ -45,6 +53,12 @@ class HarmonisedSumStats:
         What became of each row of the file.
     source : SumStatsSource
         The file and what was understood.
+    info : ndarray of float64, shape (M,), or None
+        Imputation quality; None where the file has none.
+    row : ndarray of int64, shape (M,), or None
+        Row of the ledger that each variant comes from.
+    ledger : Ledger or None
+        The fate of each row of the file.
     """
 
     variants: VariantTable
@@ -58,6 +72,9 @@ class HarmonisedSumStats:
     population: str
     report: MatchReport
     source: SumStatsSource
+    info: NDArray[np.float64] | None = None
+    row: NDArray[np.int64] | None = None
+    ledger: Ledger | None = None
 
     def __len__(self) -> int:
         return len(self.variants)
@@ -80,7 +97,56 @@ class HarmonisedSumStats:
             p=self.p[index],
             n_eff=self.n_eff[index],
             eaf=self.eaf[index],
+            info=None if self.info is None else self.info[index],
+            row=None if self.row is None else self.row[index],
         )
+
+    def fail(self, index: ArrayLike, rule: str) -> HarmonisedSumStats:
+        """Return the variants without those at `index`, which are counted under a rule's name.
+
+        Parameters
+        ----------
+        index : array_like
+            Integers or a mask.
+        rule : str
+            For the report (`MatchReport.failed_qc`) and the ledger.
+        """
+        bad = np.zeros(len(self), dtype=bool)
+        bad[np.asarray(index)] = True
+        return self._leave_out(bad, Fate.FAILED_QC, rule)
+
+    def leave_out_of_target(self, available: NDArray[np.bool_]) -> HarmonisedSumStats:
+        """Return the variants that the people to be scored have; the others are counted.
+
+        Parameters
+        ----------
+        available : ndarray of bool, shape (n_reference,)
+            Whether the target has each variant of the reference.
+
+        Returns
+        -------
+        HarmonisedSumStats
+            `reference_index` points into the reference's available variants.
+        """
+        kept = self._leave_out(~available[self.reference_index], Fate.NOT_IN_TARGET, "")
+        new_index = np.cumsum(available) - 1
+        return replace(kept, reference_index=new_index[kept.reference_index])
+
+    def _leave_out(self, bad: NDArray[np.bool_], fate: Fate, rule: str) -> HarmonisedSumStats:
+        if not bad.any():
+            return self
+        kept, ledger, report = self.take(~bad), self.ledger, self.report
+        counts = dict(report.counts)
+        if ledger is not None and self.row is not None:
+            was = ledger.code[self.row[bad]]
+            for code, n in zip(*np.unique(was, return_counts=True), strict=True):
+                counts[ledger.labels[int(code)]] -= int(n)
+            ledger = ledger.mark(self.row[bad], f"{fate.label}: {rule}" if rule else fate.label)
+            counts[fate.label] += int(bad.sum())
+        failed = dict(report.failed_qc)
+        if rule:
+            failed[rule] = failed.get(rule, 0) + int(bad.sum())
+        return replace(kept, ledger=ledger, report=replace(report, counts=counts, failed_qc=failed))
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row a variant: the variant's columns, beta, se, z, p, n_eff, eaf."""
@@ -126,7 +192,8 @@ def harmonise(
     Returns
     -------
     HarmonisedSumStats
-        Its report's counts sum to the rows of the file.
+        Its report's counts, and its ledger's, sum to the rows of the file. Files without the
+        other allele get it from the reference, where only one variant fits.
 
     Raises
     ------
@@ -142,8 +209,9 @@ def harmonise(
         if eaf.shape != (len(variants),):
             raise SettingsError(f"eaf has shape {eaf.shape}, not ({len(variants)},)")
     what = f"{sumstats.population} summary statistics ({Path(sumstats.source.path).name})"
+    query, completed = _with_other_alleles(sumstats.variants, variants)
     match = match_variants(
-        sumstats.variants,
+        query,
         variants,
         query_eaf=sumstats.eaf,
         target_eaf=eaf,
@@ -161,7 +229,8 @@ def harmonise(
     rows, sign = match.query_index, match.sign
     turned_eaf = np.where(sign > 0, sumstats.eaf[rows], 1 - sumstats.eaf[rows])
     report = match.report(what, target_name, len(variants), invalid)
-    notes = [*sumstats.source.notes, *report.notes]
+    notes = [*sumstats.source.notes, *report.notes, *completed]
+    ledger, origin = _open_ledger(sumstats, match)
     settled = match.fate[rows] < Fate.PALINDROMIC_SAME
     warning = _eaf_warning(turned_eaf, None if eaf is None else eaf[match.target_index], settled)
     if warning:
@@ -181,7 +250,48 @@ def harmonise(
         population=sumstats.population,
         report=report,
         source=sumstats.source,
+        info=None if sumstats.info is None else sumstats.info[rows],
+        row=origin[rows],
+        ledger=ledger,
     )
+
+
+def _with_other_alleles(
+    query: VariantTable, target: VariantTable
+) -> tuple[VariantTable, list[str]]:
+    """Take other alleles that the file lacks from the target, where only one fits."""
+    nameless = np.flatnonzero(query.other_allele == "")
+    if len(nameless) == 0:
+        return query, []
+    other = query.other_allele.copy()
+    other[nameless] = find_other_alleles(query.take(nameless), target)
+    found = int(np.count_nonzero(other[nameless] != ""))
+    return replace(query, other_allele=other), [
+        f"other allele of {found:,} of {len(nameless):,} variants taken from the reference"
+    ]
+
+
+def _open_ledger(
+    sumstats: SumStats | HarmonisedSumStats, match: VariantMatch
+) -> tuple[Ledger, NDArray[np.int64]]:
+    """Return the fate of each row of the file, and the row that each variant comes from."""
+    labels = tuple(fate.label for fate in Fate)
+    fate = match.fate.astype(np.uint8)
+    losses = sumstats.source.loss_code
+    whole = (
+        isinstance(sumstats, SumStats)
+        and losses is not None
+        and sumstats.row is not None
+        and np.count_nonzero(losses == 0) == len(sumstats)
+    )
+    if not whole or losses is None or sumstats.row is None:
+        return Ledger(fate, labels), np.arange(len(sumstats))
+    reasons = tuple(f"{Fate.INVALID.label}: {reason}" for reason in sumstats.source.losses)
+    code = np.zeros(len(losses), dtype=np.uint8)
+    lost = losses > 0
+    code[lost] = losses[lost] + (len(labels) - 1)
+    code[sumstats.row] = fate
+    return Ledger(code, (*labels, *reasons)), sumstats.row.astype(np.int64)
 
 
 def _eaf_warning(
