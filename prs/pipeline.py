@@ -16,6 +16,7 @@ import pandas as pd
 
 from prs.evaluation.evaluate import evaluate
 from prs.files import write_atomically, write_table
+from prs.individuals import top_loci
 from prs.inputs.cohort import Cohort, read_cohort
 from prs.inputs.genotypes import Genotypes, open_genotypes, read_sample_list
 from prs.inputs.harmonise import HarmonisedSumStats, harmonise, write_harmonised
@@ -24,14 +25,15 @@ from prs.ld.blocks import read_blocks
 from prs.ld.compute import compute_ld
 from prs.ld.store import open_ld, write_ld
 from prs.matching import MatchReport, match_variants
+from prs.people import combination_of, people_uncertainty, uncertainty_notes
 from prs.provenance import Provenance, digest_file
 from prs.report.write import ReportInputs, write_report
 from prs.samples import match_samples
 from prs.scoring import read_scores, score, write_scores
 from prs.stages import Stages
-from prs.study import Population, Study, read_study
+from prs.study import CsxSettings, Population, Study, read_study
 from prs.weights.choose import choose_scores
-from prs.weights.csx import fit_csx
+from prs.weights.csx import ITERATIONS_PER_POPULATION, fit_csx
 from prs.weights.csx_store import read_posterior, write_posterior
 from prs.weights.table import read_weights, write_weights
 from prs.weights.threshold import clump_and_threshold
@@ -110,6 +112,7 @@ class _Run:
         self.cohort = self._read_cohort()
         self.reports: list[MatchReport] = []
         self.ld_files: dict[str, list[Path]] = {}
+        self.drawn: Path | None = None
 
     def all(self) -> StudyResult:
         """Run every stage."""
@@ -125,7 +128,8 @@ class _Run:
         }
         weights = [*self._clump_and_threshold(), *self._shrink(statistics, references)]
         scores = self._combine(self._score(weights))
-        page = self._report(scores, weights, references)
+        sure = self._uncertainty(scores)
+        page = self._report(scores, weights, references, sure)
         return StudyResult(self.folder, page, tuple(self.stages.ran))
 
     def _read_cohort(self) -> Cohort:
@@ -298,11 +302,18 @@ class _Run:
         elif settings.joint:
             fits.setdefault(f"cs_{next(iter(statistics))}", list(statistics))
         written = []
+        main = "csx" if "csx" in fits else next(iter(fits))
         for label, names in fits.items():
             paths = [self.folder / "weights" / f"{label}.{end}" for end in ("tsv", "npz")]
+            draws = settings.draws if label == main and not isinstance(settings.phi, list) else 0
+            if draws:
+                self.drawn = paths[1]
 
             def work(
-                label: str = label, names: list[str] = names, paths: list[Path] = paths
+                label: str = label,
+                names: list[str] = names,
+                paths: list[Path] = paths,
+                draws: int = draws,
             ) -> str:
                 posterior = fit_csx(
                     {name: statistics[name] for name in names},
@@ -310,7 +321,8 @@ class _Run:
                     phi=tuple(settings.phi) if isinstance(settings.phi, list) else settings.phi,
                     n_iter=settings.n_iter,
                     n_burnin=settings.n_burnin,
-                    thin=settings.thin,
+                    thin=_thin(settings, len(names), draws),
+                    keep_draws=draws > 0,
                     n_chains=settings.n_chains,
                     psi_max=settings.psi_max,
                     seed=self.study.seed,
@@ -391,8 +403,58 @@ class _Run:
         )
         return final
 
+    def _uncertainty(self, path: Path) -> list[Path]:
+        """Score everybody with each posterior draw; intervals by person, and by ancestry."""
+        drawn = self.drawn
+        if drawn is None:
+            return []
+        folder = self.folder / "uncertainty"
+        outputs = [folder / f"{name}.tsv" for name in ("people", "groups", "loci", "notes")]
+        choices = self.folder / "scores" / "choices.json"
+
+        def work() -> str:
+            scores, posterior = read_scores(path), read_posterior(drawn)
+            record = json.loads(choices.read_text(encoding="utf-8"))
+            label = drawn.stem
+            named = [n for n in (f"{label}_combined", f"{label}_META", label) if n in scores.names]
+            combination = combination_of(record, named[0])
+            sure = people_uncertainty(
+                self.target,
+                posterior,
+                scores,
+                self.cohort,
+                name=named[0],
+                combination=combination,
+                by=self.study.target.ancestry,
+                n_draws=None,
+                n_threads=self.n_threads,
+            )
+            groups = sure.by_group()
+            groups.insert(0, "score", named[0])
+            write_table(sure.to_frame(), outputs[0])
+            write_table(groups, outputs[1])
+            weights = read_weights(drawn.with_suffix(".tsv"))
+            write_table(top_loci(self.target, weights), outputs[2])
+            phi = str(posterior.settings.phi[0])
+            notes = uncertainty_notes(posterior.converged, posterior.warnings, groups, phi=phi)
+            write_table(pd.DataFrame({"note": notes}, dtype=str), outputs[3])
+            return f"{len(sure.ids):,} people, {sure.n_draws} draws of {named[0]}"
+
+        self.stages.run(
+            "uncertainty",
+            settings=msgspec.to_builtins(self.study.target),
+            inputs=[drawn, path, choices, self.study.file(self.study.target.cohort)],
+            outputs=outputs,
+            work=work,
+        )
+        return outputs
+
     def _report(
-        self, path: Path, weights: list[Path], references: Mapping[str, LDReference]
+        self,
+        path: Path,
+        weights: list[Path],
+        references: Mapping[str, LDReference],
+        sure: list[Path],
     ) -> Path:
         study, settings = self.study, self.study.evaluation
         posteriors = [file.with_suffix(".npz") for file in weights]
@@ -439,6 +501,7 @@ class _Run:
                     weights=[read_weights(file) for file in weights],
                     provenance=provenance.to_dict(),
                     notes=self.cohort.notes,
+                    uncertainty={file.stem: pd.read_csv(file, sep="\t") for file in sure},
                 ),
                 self.folder,
             )
@@ -456,6 +519,7 @@ class _Run:
                 *weights,
                 *posteriors,
                 *(self.folder / "harmonised" / f"{name}.match.tsv" for name in references),
+                *sure,
             ],
             outputs=[page, *(self.folder / name for name in ("report.json", *tables))],
             work=work,
@@ -469,6 +533,17 @@ class _Run:
             if name.startswith("ct_") and "table" in choice:
                 return pd.DataFrame(choice["table"])
         return None
+
+
+def _thin(settings: CsxSettings, n_populations: int, draws: int) -> int:
+    """Return how many iterations lie between kept draws, for about so many draws in all."""
+    if not draws:
+        return settings.thin
+    n_iter = settings.n_iter or max(
+        ITERATIONS_PER_POPULATION * n_populations, 2 * (settings.n_burnin or 0)
+    )
+    n_burnin = n_iter // 2 if settings.n_burnin is None else settings.n_burnin
+    return max(settings.thin, (n_iter - n_burnin) * settings.n_chains // draws)
 
 
 def _ld_files(path: Path, population: str) -> list[Path]:

@@ -128,6 +128,10 @@ class CsxSettings(_Section, frozen=True):
         Every how many iterations a draw is kept; independent chains.
     psi_max : float or None
         Upper bound of the local shrinkage prior; None for no bound.
+    draws : int
+        Posterior draws kept of the joint fit (of the first single one where there is none), for
+        the uncertainty of each person's score; 0 for none. They take 4 bytes a draw, variant
+        and population.
     """
 
     single: list[str] = []
@@ -138,6 +142,7 @@ class CsxSettings(_Section, frozen=True):
     thin: int = 5
     n_chains: int = 2
     psi_max: float | None = 1.0
+    draws: int = 200
 
 
 class Methods(_Section, frozen=True):
@@ -396,6 +401,8 @@ def _check(study: Study, text: str) -> None:
             "csx",
             "set joint = true or name populations in single",
         )
+    if csx and csx.draws != 0 and csx.draws < 20:
+        fail(f"draws = {csx.draws} is not 0 or at least 20", "draws")
     if ct and not all(0 < p <= 1 for p in ct.p_thresholds):
         fail("p_thresholds must lie in (0, 1]", "p_thresholds")
     for name, value in study.evaluation.prevalence.items():

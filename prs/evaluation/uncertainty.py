@@ -25,7 +25,13 @@ from prs.errors import InvalidValueError, SettingsError
 from prs.evaluation.floors import OK, insufficient
 from prs.evaluation.people import EVERYBODY
 
-__all__ = ["PeopleUncertainty", "credible_interval", "draw_risks", "summarise_draws"]
+__all__ = [
+    "PeopleUncertainty",
+    "centre_draws",
+    "credible_interval",
+    "draw_risks",
+    "summarise_draws",
+]
 
 Floats = NDArray[np.float64]
 
@@ -220,13 +226,53 @@ def credible_interval(draws: Floats, level: float = 0.9) -> tuple[Floats, Floats
     return lower, upper
 
 
+def centre_draws(
+    draws: ArrayLike,
+    score: ArrayLike,
+    group: NDArray[np.object_],
+    reference: NDArray[np.bool_] | None = None,
+    *,
+    min_reference: int = 100,
+) -> Floats:
+    """Give each draw the mean that the score has, in each group.
+
+    The origin of a score is a matter of which alleles are counted; what differs between draws
+    by the same amount for all people of a group says nothing about any of them. Groups with
+    fewer than `min_reference` reference people are centred together with everybody.
+
+    Parameters
+    ----------
+    draws : array_like, shape (N, D)
+    score : array_like, shape (N,)
+    group : ndarray of object (str), shape (N,)
+    reference : ndarray of bool, shape (N,), optional
+        Whose mean counts; default: everybody's.
+    min_reference : int
+
+    Returns
+    -------
+    ndarray of float64, shape (N, D)
+    """
+    values, point = np.asarray(draws, np.float64).copy(), np.asarray(score, np.float64)
+    base = np.ones(len(values), bool) if reference is None else reference
+    everybody = point[base].mean() - values[base].mean(axis=0)
+    for name in dict.fromkeys(group):
+        here = group == name
+        own = here & base
+        shift = everybody
+        if own.sum() >= min_reference:
+            shift = point[own].mean() - values[own].mean(axis=0)
+        values[here] += shift
+    return values
+
+
 def draw_risks(draws: ArrayLike, linear: ArrayLike, slope: ArrayLike) -> Floats:
     """Carry draws of a score to absolute risk: expit(linear + slope (draw - its mean)).
 
     Parameters
     ----------
     draws : array_like, shape (N, D)
-        Draws of people's scores.
+        Draws of people's scores, centred (`centre_draws`).
     linear : array_like, shape (N,)
         Log odds predicted from the score and covariates (`score_slopes`).
     slope : array_like, shape (N,) or ()
@@ -258,6 +304,9 @@ def summarise_draws(
     min_reference: int = 100,
 ) -> PeopleUncertainty:
     """Turn draws of people's scores into intervals of score, percentile and risk.
+
+    Draws are centred first (`centre_draws`): an interval is that of the genetic value against
+    the mean of the group, on the scale on which the group's mean is that of the score.
 
     Parameters
     ----------
@@ -313,6 +362,7 @@ def summarise_draws(
     else:
         labels = np.array([str(g) for g in group], dtype=object)
     base = np.ones(n, bool) if reference is None else np.asarray(reference, bool)
+    values = centre_draws(values, point, labels, base, min_reference=min_reference)
     lower, upper = credible_interval(values, level)
     percentile, percentile_lower, percentile_upper, p_top = (np.full(n, np.nan) for _ in range(4))
     status = np.full(n, OK, dtype=object)

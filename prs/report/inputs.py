@@ -193,6 +193,10 @@ class ReportInputs:
         What the authors say that the score is for; empty: printed as not stated.
     prs_rs : mapping of int or str to str
         The authors' statements for items of PRS-RS, by number or name.
+    uncertainty : mapping of str to DataFrame
+        ``people`` (`PeopleUncertainty.to_frame`, drawn and never written out), ``groups``
+        (`PeopleUncertainty.by_group`), ``loci`` (`prs.individuals.top_loci`), ``notes``
+        (column note); empty: no posterior draws were made.
     """
 
     title: str
@@ -212,3 +216,4 @@ class ReportInputs:
     notes: Sequence[str] = ()
     intended_use: str = ""
     prs_rs: Mapping[str, str] | Mapping[int, str] = field(default_factory=dict)
+    uncertainty: Mapping[str, pd.DataFrame] = field(default_factory=dict)

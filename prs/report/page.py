@@ -25,6 +25,7 @@ from prs.report.tables import (
     flatten_settings,
     participants_frame,
 )
+from prs.report.uncertainty_figures import plot_uncertainty
 from prs.report.verdicts import LEVELS, Verdict, headline, judge, rules
 from prs.report.views import (
     MEASURE_NAMES,
@@ -153,8 +154,27 @@ def build_page(inputs: ReportInputs) -> Page:
         ),
         "files": sorted(f"tables/{name}.tsv" for name in frames),
         "tables": page_tables(inputs, frames, score),
+        "uncertainty_score": _first(inputs, "groups", "score") or score,
+        "uncertainty_level": f"{float(_first(inputs, 'groups', 'level') or 0.9):.0%}",
+        "uncertainty_notes": [
+            str(n) for n in inputs.uncertainty.get("notes", pd.DataFrame({"note": []}))["note"]
+        ],
     }
     return Page(context, tuple(_figures(inputs, verdicts, score, by)), frames)
+
+
+def _first(inputs: ReportInputs, table: str, column: str) -> Any:
+    """Return the first value of a column of an uncertainty table; None if it is not there."""
+    frame = inputs.uncertainty.get(table)
+    return None if frame is None or column not in frame or frame.empty else frame[column].iloc[0]
+
+
+def _said_certain(groups: pd.DataFrame) -> str:
+    known = groups[groups["share_certain"].notna()]
+    return "; ".join(
+        f"{r['group']}: {r['share_certain']:.1%} of {int(r['n_top']):,}"
+        for r in known.to_dict("records")
+    )
 
 
 def _reasons(counts: Mapping[str, int]) -> str:
@@ -242,6 +262,19 @@ def _figures(
     ]  # fmt: skip
     if not inputs.match_reports:
         listed.pop()
+    people, sure = inputs.uncertainty.get("people"), inputs.uncertainty.get("groups")
+    if people is not None and sure is not None:
+        listed.append(
+            PageFigure(
+                "uncertainty",
+                lambda: plot_uncertainty(people, top=float(sure["top"].iloc[0])),
+                "Credible interval of the percentile of people, a panel an ancestry. Share of the "
+                f"top decile whose interval lies wholly inside it: {_said_certain(sure)}.",
+                "Up to 120 people of each ancestry: percentile of the score (dot) and its "
+                "credible interval (line). Dashed: the limit of the top decile; dark: intervals "
+                "wholly above it.",
+            )
+        )
     if inputs.ct_grid is not None and len(inputs.ct_grid):
         grid = inputs.ct_grid
         best = grid.sort_values("value", ascending=False)["score"].iloc[0]

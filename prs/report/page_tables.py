@@ -170,6 +170,11 @@ def page_tables(
         if name in frames:
             named = {str(c): _HEADINGS.get(str(c), str(c).replace("_", " ")) for c in frames[name]}
             tables[name] = html_table(frames[name], named, digits)
+    if "uncertainty" in frames:
+        tables["uncertainty"] = _uncertainty_table(frames["uncertainty"])
+    if "loci" in frames:
+        named = {c: {"n_variants": "variants"}.get(c, c) for c in map(str, frames["loci"].columns)}
+        tables["loci"] = html_table(frames["loci"], named, {"share": 3})
     participants = frames["participants"].rename(
         columns=lambda c: c.replace("_mean", ", mean").replace("_sd", ", SD")
     )
@@ -177,6 +182,42 @@ def page_tables(
         participants.rename(columns={"n_events": "cases", "n": "people"})
     )
     return tables
+
+
+def _uncertainty_table(groups: pd.DataFrame) -> HtmlTable:
+    """Return a row an ancestry: how sure its people's scores are."""
+
+    def share(value: Any) -> str:
+        return "–" if pd.isna(value) else f"{float(value):.1%}"
+
+    def number(value: Any) -> str:
+        return "–" if pd.isna(value) else format_number(float(value))
+
+    rows = []
+    for row in groups.to_dict("records"):
+        n_top = row["n_top"]
+        rows.append(
+            (
+                str(row["group"]),
+                f"{int(row['n']):,}",
+                number(row["interval_width"]),
+                number(row["reliability"]),
+                "–" if pd.isna(row["percentile_width"]) else f"{100 * row['percentile_width']:.0f}",
+                "–" if pd.isna(n_top) else f"{int(n_top):,}",
+                share(row["share_certain"]),
+                share(row["p_top_of_top"]),
+                " " if row["status"] == "ok" else str(row["status"]),
+            )
+        )
+    columns = (
+        *("group", "people", "width of the interval, SD of the score", "reliability"),
+        *("width in percentile points", "in the top decile"),
+        *("of these, interval wholly inside it", "of these, mean probability of being inside it"),
+        "remark",
+    )
+    numeric = (False, *(True,) * 7, False)
+    end = len(columns) if any(row[-1].strip() for row in rows) else -1
+    return HtmlTable(columns[:end], tuple(row[:end] for row in rows), numeric[:end])
 
 
 def _losses_table(inputs: ReportInputs) -> HtmlTable:

@@ -1,0 +1,206 @@
+"""Everybody's own uncertainty in a study: draws, combination, percentile and absolute risk."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import logit
+
+from prs.errors import SettingsError
+from prs.evaluation.risk_models import choose_recalibration, predict_risks
+from prs.evaluation.uncertainty import (
+    PeopleUncertainty,
+    centre_draws,
+    draw_risks,
+    summarise_draws,
+)
+from prs.individuals import META, combine_draws, score_draws
+from prs.inputs.cohort import Cohort
+from prs.inputs.genotypes import Genotypes
+from prs.samples import match_samples
+from prs.weights.csx_posterior import CsxPosterior
+from prs.weights.score_table import Scores
+
+__all__ = ["RiskLine", "fit_risk_line", "people_uncertainty", "uncertainty_notes"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class RiskLine:
+    """The risk model as each person sees it: log odds = linear + slope (score' - score).
+
+    Attributes
+    ----------
+    linear, slope : ndarray of float64, shape (N,)
+        Log odds at the person's own score and covariates; log odds per unit of score.
+    """
+
+    linear: NDArray[np.float64]
+    slope: NDArray[np.float64]
+
+
+def fit_risk_line(
+    score: NDArray[np.float64], cohort: Cohort, *, by: str | None = "ancestry"
+) -> RiskLine:
+    """Fit the risk model on tuning people (on everybody without a split), recalibrated by group.
+
+    Parameters
+    ----------
+    score : ndarray of float64, shape (N,)
+        Score of each person of the cohort.
+    cohort : Cohort
+        With a binary outcome.
+    by : str, optional
+        Label of the groups.
+    """
+    n = cohort.n
+    group = np.full(n, "all", dtype=object) if by is None else cohort.labels[by].astype(object)
+    train = np.ones(n, bool) if cohort.split is None else np.asarray(cohort.split == "tuning")
+    methods = {}
+    for name in dict.fromkeys(group):
+        outcome = cohort.outcome[train & (group == name)]
+        methods[str(name)] = choose_recalibration(min(outcome.sum(), (1 - outcome).sum()))
+    # Everybody twice, the second time with one SD more of score: the slope of each one's line.
+    step = float(score.std()) or 1.0
+    twice = predict_risks(
+        np.tile(cohort.outcome, 2),
+        np.concatenate([score, score + step]),
+        np.tile(cohort.covariates, (2, 1)),
+        np.tile(group, 2),
+        np.concatenate([train, np.zeros(n, bool)]),
+        binary=True,
+        methods=methods,
+    ).recalibrated
+    line = logit(np.clip(twice, 1e-12, 1 - 1e-12))
+    return RiskLine(line[:n], (line[n:] - line[:n]) / step)
+
+
+def people_uncertainty(
+    genotypes: Genotypes,
+    posterior: CsxPosterior,
+    scores: Scores,
+    cohort: Cohort,
+    *,
+    name: str,
+    combination: pd.DataFrame | None = None,
+    by: str | None = "ancestry",
+    n_draws: int | None = 200,
+    top: float = 0.1,
+    level: float = 0.9,
+    n_threads: int | None = None,
+) -> PeopleUncertainty:
+    """Say of each person of a cohort how sure score, percentile and absolute risk are.
+
+    Parameters
+    ----------
+    genotypes : Genotypes
+        With the cohort's people.
+    posterior : CsxPosterior
+        Fitted with ``keep_draws=True``.
+    scores : Scores
+        With the column `name`.
+    cohort : Cohort
+        The people; their groups are those within which percentiles are taken.
+    name : str
+        Which score: one that `combination` makes, ``..._META``, or a population's.
+    combination : DataFrame, optional
+        ``CombinedScore.table`` where the score is a combination of the populations' scores.
+    by, n_draws, top, level, n_threads
+        See `prs.evaluation.uncertainty.summarise_draws` and `score_draws`.
+
+    Returns
+    -------
+    PeopleUncertainty
+
+    Raises
+    ------
+    SettingsError
+        If the posterior has no draws, or the score is not made of its populations.
+    """
+    rows, place = match_samples(
+        cohort.samples, genotypes.samples, what="the cohort", target_name="the genotypes"
+    )
+    people = cohort.take(rows)
+    rows, at = match_samples(
+        people.samples, scores.samples, what="the cohort", target_name="the scores"
+    )
+    people, place = people.take(rows), place[rows]
+    point = scores.select(name).values[at, 0]
+    group = np.full(people.n, "all", dtype=object) if by is None else people.labels[by]
+    view = genotypes.subset(samples=place)
+    settings: dict[str, Any] = {"n_draws": n_draws, "n_threads": n_threads}
+    if combination is not None:
+        made = score_draws(view, posterior, **settings)
+        draws = combine_draws(made, combination, group)
+    else:
+        known = (*posterior.populations, META)
+        ends = [p for p in known if name == p or name.endswith(f"_{p}")]
+        if not ends:
+            raise SettingsError(
+                f"score {name!r} is not made from one population of the posterior",
+                remedy=f"its populations: {', '.join(known)}",
+            )
+        draws = score_draws(view, posterior, populations=ends[:1], **settings)[ends[0]]
+    risks = None
+    if people.outcome_kind == "binary":
+        line = fit_risk_line(point, people, by=by)
+        if np.isfinite(line.linear).all() and np.isfinite(line.slope).all():
+            centred = centre_draws(draws, point, np.asarray(group, dtype=object))
+            risks = draw_risks(centred, line.linear, line.slope)
+    return summarise_draws(
+        draws, ids=people.ids, score=point, group=group, risks=risks, top=top, level=level
+    )
+
+
+def uncertainty_notes(
+    converged: bool, warnings: Sequence[str], by_group: pd.DataFrame, *, phi: str = ""
+) -> list[str]:
+    """Say when the intervals of people are not to be believed.
+
+    Parameters
+    ----------
+    converged : bool
+        Whether the sampler's chains agree.
+    warnings : sequence of str
+        The sampler's remarks.
+    by_group : DataFrame
+        From `PeopleUncertainty.by_group`.
+    phi : str
+        How phi was set.
+    """
+    notes = []
+    if not converged:
+        notes.append(
+            "The chains have not converged: the intervals of people may be too narrow or misplaced."
+        )
+    if any("sigma" in text or "outside" in text or "panel" in text for text in warnings):
+        notes.append(
+            "Summary statistics and LD disagree (see Convergence): the model does not hold, and "
+            "neither do the intervals of people."
+        )
+    few = by_group[by_group["status"] != "ok"]
+    notes.extend(
+        f"Not enough data for {row['group']}: {row['status'].split(': ', 1)[-1]}; no percentiles."
+        for row in few.to_dict("records")
+    )
+    if phi == "auto":
+        notes.append(
+            "phi was learned from the data: coverage was tested with phi known; with a small or "
+            "sparse study a learned phi leaves intervals too narrow."
+        )
+    return notes
+
+
+def combination_of(record: Mapping[str, Any], name: str) -> pd.DataFrame | None:
+    """Return the table of a combination from a study's record of choices; None if it has none."""
+    choice = record.get(name)
+    if not isinstance(choice, Mapping) or "table" not in choice or "by" not in choice:
+        return None
+    return pd.DataFrame(choice["table"])
