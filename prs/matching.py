@@ -28,6 +28,8 @@ PalindromicRule = Literal["frequency", "keep", "drop"]
 _COMPLEMENT = {"A": "T", "T": "A", "C": "G", "G": "C"}
 #: Share of common ids whose positions must agree before two inputs count as one build.
 MIN_POSITION_AGREEMENT = 0.5
+#: Of a longer input every k-th row is looked at, so that about this many are.
+MAX_IDS_FOR_BUILD = 500_000
 #: Fewer common ids than this do not allow a verdict on the build.
 MIN_IDS_FOR_BUILD = 20
 
@@ -199,11 +201,13 @@ def _check_build(query: VariantTable, target: VariantTable) -> str | None:
         order = order[keep]
     else:
         where = np.arange(len(target))
-    hit = order.get_indexer(pd.Index(query.id))
-    rows = np.flatnonzero((hit >= 0) & (query.id != "") & (query.id != ".") & (query.pos > 0))
-    if len(rows) < MIN_IDS_FOR_BUILD:
+    sample = np.arange(0, len(query), max(len(query) // MAX_IDS_FOR_BUILD, 1))
+    hit = order.get_indexer(pd.Index(query.id[sample]))
+    names = query.id[sample]
+    named = np.flatnonzero((hit >= 0) & (names != "") & (names != ".") & (query.pos[sample] > 0))
+    if len(named) < MIN_IDS_FOR_BUILD:
         return None
-    at = where[hit[rows]]
+    rows, at = sample[named], where[hit[named]]
     agree = query.site_key[rows] == target.site_key[at]
     share = float(agree.mean())
     if share < MIN_POSITION_AGREEMENT:
@@ -220,7 +224,19 @@ def _check_build(query: VariantTable, target: VariantTable) -> str | None:
             n_rows=int((~agree).sum()),
             remedy="lift one of them over to the other's build, or match by id (by='id')",
         )
-    return f"{int(agree.sum()):,} of {len(rows):,} common ids have the same position"
+    looked = "" if len(sample) == len(query) else f" (of {len(sample):,} rows looked at)"
+    return f"{int(agree.sum()):,} of {len(rows):,} common ids have the same position{looked}"
+
+
+def _count_other_names(query: NDArray[np.object_], target: NDArray[np.object_]) -> list[str]:
+    """Return a note on matched variants that the two inputs call by different rsIDs."""
+    differ = np.flatnonzero(query != target)
+    moved = sum(
+        1
+        for a, b in zip(query[differ], target[differ], strict=True)
+        if a.startswith("rs") and b.startswith("rs")
+    )
+    return [f"{moved:,} matched variants have another rsID (the position wins)"] if moved else []
 
 
 def match_variants(
@@ -293,20 +309,22 @@ def match_variants(
         notes += [build] if build else []
 
     site_q, site_t = _site_codes(query, target, key)
+    fate = np.full(len(query), Fate.NOT_FOUND, dtype=np.int8)
+    # rows at a site of the target; of a large file that is a small part
+    near = np.flatnonzero((site_q >= 0) & pd.Index(site_q).isin(site_t))
+    fate[near] = Fate.ALLELE_MISMATCH
+    there, site_q = query.take(near), site_q[near]
     (qa, qb), (ta, tb), n_codes = allele_codes(
-        (query.effect_allele, query.other_allele), (target.effect_allele, target.other_allele)
+        (there.effect_allele, there.other_allele), (target.effect_allele, target.other_allele)
     )
     index = _lookup(site_q, site_t, qa, qb, ta, tb, n_codes)
-    index = _choose_among_repeats(query, target, site_q, site_t, index)
+    index = _choose_among_repeats(there, target, site_q, site_t, index)
+    found = np.flatnonzero(index >= 0)
+    rows, at = near[found], index[found]
+    qa, qb = qa[found], qb[found]
+    fate[rows] = _orientation(qa, qb, ta[at], tb[at])
 
-    fate = np.full(len(query), Fate.NOT_FOUND, dtype=np.int8)
-    there = (site_q >= 0) & np.isin(site_q, site_t)
-    fate[there] = Fate.ALLELE_MISMATCH
-    rows = np.flatnonzero(index >= 0)
-    at = index[rows]
-    fate[rows] = _orientation(qa[rows], qb[rows], ta[at], tb[at])
-
-    ambiguous = (qa[rows] < 4) & (qa[rows] + qb[rows] == 3)
+    ambiguous = (qa < 4) & (qa + qb == 3)
     if ambiguous.any():
         pal, pal_at = rows[ambiguous], at[ambiguous]
         fate[pal] = _settle_palindromes(
@@ -316,14 +334,16 @@ def match_variants(
             palindromic,
             ambiguous_maf,
         )
-    rows = rows[fate[rows] <= Fate.PALINDROMIC_SWAPPED]
-    at = index[rows]
+    kept = fate[rows] <= Fate.PALINDROMIC_SWAPPED
+    rows, at = rows[kept], at[kept]
     order = np.lexsort((rows, np.zeros(len(rows)) if priority is None else priority[rows], at))
     first = np.ones(len(order), bool)
     first[1:] = at[order][1:] != at[order][:-1]
     fate[rows[order[~first]]] = Fate.DUPLICATE
     chosen = order[first]
     query_index, target_index = rows[chosen], at[chosen]
+    if key == "position":
+        notes += _count_other_names(query.id[query_index], target.id[target_index])
 
     smaller = max(min(len(query), len(target)), 1)
     if len(query_index) == 0 or len(query_index) / smaller < min_overlap:
