@@ -20,6 +20,7 @@ from prs.individuals import top_loci
 from prs.inputs.cohort import Cohort, read_cohort
 from prs.inputs.genotypes import Genotypes, open_genotypes, read_sample_list
 from prs.inputs.harmonise import HarmonisedSumStats, harmonise, write_harmonised
+from prs.inputs.ledger import write_ledger
 from prs.inputs.sumstats import read_sumstats
 from prs.ld.blocks import read_blocks
 from prs.ld.compute import compute_ld
@@ -27,6 +28,7 @@ from prs.ld.store import open_ld, write_ld
 from prs.matching import MatchReport, match_variants
 from prs.people import combination_of, people_uncertainty, uncertainty_notes
 from prs.provenance import Provenance, digest_file
+from prs.qc import QcRules, qc
 from prs.report.write import ReportInputs, write_report
 from prs.samples import match_samples
 from prs.scoring import read_scores, score, write_scores
@@ -112,6 +114,10 @@ class _Run:
         self.cohort = self._read_cohort()
         self.reports: list[MatchReport] = []
         self.ld_files: dict[str, list[Path]] = {}
+        #: each panel as it is, and which of its variants the target has
+        self.panels: dict[str, tuple[LDReference, np.ndarray]] = {}
+        rules = msgspec.to_builtins(study.harmonise.qc)
+        self.rules = QcRules(**{**rules, "exclude": tuple(rules["exclude"])})
         self.drawn: Path | None = None
 
     def all(self) -> StudyResult:
@@ -215,7 +221,10 @@ class _Run:
         self.reports.append(
             match.report(f"LD reference {name}", "target genotypes", self.target.n_variants)
         )
-        return reference.subset(np.sort(match.query_index))
+        available = np.zeros(len(reference), dtype=bool)
+        available[match.query_index] = True
+        self.panels[name] = reference, available
+        return reference.subset(available)
 
     def _harmonise(
         self, name: str, population: Population, reference: LDReference
@@ -226,19 +235,23 @@ class _Run:
             n=population.n,
             columns=population.columns or None,
         )
+        panel, available = self.panels[name]
         harmonised = harmonise(
             statistics,
-            reference.variants,
-            eaf=reference.eaf,
+            panel.variants,
+            eaf=panel.eaf,
             palindromic=self.study.harmonise.palindromic,
             min_overlap=self.study.harmonise.min_overlap,
             target_name=f"LD reference {name}",
-        )
+        ).leave_out_of_target(available)
+        harmonised = qc(harmonised, ld=reference, rules=self.rules)
         self.reports.append(harmonised.report)
         self.say(f"harmonise {name}: {harmonised.report}")
         folder = self.folder / "harmonised"
         write_harmonised(harmonised, folder / f"{name}.tsv.gz")
         write_table(harmonised.report.to_frame(), folder / f"{name}.match.tsv")
+        if harmonised.ledger is not None:
+            write_ledger(harmonised.ledger, folder / f"{name}.ledger.tsv.gz")
         return harmonised
 
     def _clump_and_threshold(self) -> list[Path]:
@@ -277,6 +290,7 @@ class _Run:
             palindromic=self.study.harmonise.palindromic,
             min_overlap=self.study.harmonise.min_overlap,
         )
+        statistics = qc(statistics, eaf=genotypes.eaf(), rules=self.rules)
         weights = clump_and_threshold(
             statistics,
             genotypes,

@@ -17,6 +17,7 @@ __all__ = [
     "CsxSettings",
     "EvaluationSettings",
     "Population",
+    "Quality",
     "ReportSettings",
     "Study",
     "Target",
@@ -176,6 +177,28 @@ class EvaluationSettings(_Section, frozen=True):
     confidence: float = 0.95
 
 
+class Quality(_Section, frozen=True):
+    """``[harmonise.qc]``: which matched variants are left out; each rule is counted.
+
+    Attributes
+    ----------
+    min_maf, min_info, min_n_share, max_eaf_difference : float
+        See `prs.qc.QcRules`; 0 (1 for the last) switches a rule off.
+    sd, ld : bool
+        Whether the implied standard deviation and the neighbours' statistics must agree.
+    exclude : list of {"mhc", "long_range_ld"}
+        Regions to leave out.
+    """
+
+    min_maf: float = 0.01
+    min_info: float = 0.8
+    min_n_share: float = 2 / 3
+    sd: bool = True
+    max_eaf_difference: float = 0.2
+    ld: bool = True
+    exclude: list[Literal["mhc", "long_range_ld"]] = []
+
+
 class Harmonising(_Section, frozen=True):
     """``[harmonise]``: rules of matching.
 
@@ -185,10 +208,13 @@ class Harmonising(_Section, frozen=True):
         See `prs.matching.match_variants`.
     min_overlap : float
         Least share of the smaller input that must match.
+    qc : Quality
+        Which matched variants are left out.
     """
 
     palindromic: Literal["frequency", "keep", "drop"] = "frequency"
     min_overlap: float = 0.1
+    qc: Quality = Quality()
 
 
 class ReportSettings(_Section, frozen=True):
@@ -286,6 +312,7 @@ def _known_keys(where: str) -> list[str]:
         "$.methods.csx": CsxSettings,
         "$.evaluation": EvaluationSettings,
         "$.harmonise": Harmonising,
+        "$.harmonise.qc": Quality,
         "$.report": ReportSettings,
         "$.populations[...]": Population,
     }
@@ -408,6 +435,10 @@ def _check(study: Study, text: str) -> None:
     for name, value in study.evaluation.prevalence.items():
         if not 0 < value < 1:
             fail(f"prevalence of {name} = {value} is not between 0 and 1", name)
+    rules = study.harmonise.qc
+    for key in ("min_maf", "min_info", "min_n_share", "max_eaf_difference"):
+        if not 0 <= getattr(rules, key) <= 1:
+            fail(f"[harmonise.qc] {key} = {getattr(rules, key)} is not between 0 and 1", key)
     if study.threads is not None and study.threads < 1:
         fail(f"threads = {study.threads} is less than 1", "threads")
     if not study.out.strip():

@@ -134,6 +134,7 @@ def build_page(inputs: ReportInputs) -> Page:
             for text in (
                 *r.notes,
                 *([f"invalid rows: {_reasons(r.details)}"] if r.details else []),
+                *([f"failed quality rules: {_reasons(r.failed_qc)}"] if r.failed_qc else []),
             )
         ],
         "notes": [*(str(n) for n in inputs.notes), *unconverged, *evaluation.notes],

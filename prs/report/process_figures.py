@@ -34,7 +34,8 @@ LOSS_GROUPS: dict[str, tuple[tuple[str, ...], str]] = {
     "palindromic, strand unknown": (("palindromic_dropped",), "#E69F00"),
     "other alleles": (("allele_mismatch",), "#D55E00"),
     "duplicate": (("duplicate",), "#CC79A7"),
-    "not in the target": (("not_found",), "#bdbdbd"),
+    "failed a quality rule": (("failed_qc",), "#F0E442"),
+    "not in the target": (("not_found", "not_in_target"), "#bdbdbd"),
     "invalid values": (("invalid",), "#4d4d4d"),
 }
 
