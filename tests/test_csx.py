@@ -167,20 +167,35 @@ def test_phi_and_orbit_densities_equal_the_model_s():
                 moved = 1 / (lower + (1 / psi - lower) * np.exp(-x))
                 # Jacobian of psi -> moved, and of the measure d log phi
                 log_jacobian = np.log(moved**2 / psi**2 * np.exp(-x)).sum() + s + x
-                values.append(log_orbit_density(x, s, 1 / psi, chi, copies, lower, a, b))
+                args = (x, s, 1 / psi, chi, copies, lower, a, b)
+                values.append(log_orbit_density(*args, 0.0, 0.0, 0.0))
                 twins.append(log_joint(np.exp(s + x), moved, chi, copies, a, b) + log_jacobian)
-            np.testing.assert_allclose(np.diff(values), np.diff(twins), rtol=1e-9)
+                # with 50 effects: chi goes with beta^2, the data are in beta'b and beta'R beta
+                values.append(log_orbit_density(*args, 50.0, 3.0, 2.0))
+                likelihood = -0.5 * 3.0 * np.exp(x) + 2.0 * np.exp(x / 2)
+                carried = log_joint(np.exp(s + x), moved, chi * np.exp(x), copies, a, b)
+                twins.append(carried + log_jacobian + 50 * x / 2 + likelihood)
+            for k in (0, 1):
+                np.testing.assert_allclose(np.diff(values[k::2]), np.diff(twins[k::2]), rtol=1e-9)
 
 
 # ---- the chain samples its target
 
 
 class FixedSigma(Chains):
-    """sigma stays at 1: its prior is improper, so a joint test needs it given."""
+    """sigma stays at 1: its prior is improper, so a joint test needs it given.
+
+    Each chain has data of its own, `b`; the kernel's sums know the model's alone.
+    """
 
     def _draw_sigma(self):
         super()._draw_sigma()
         self.sigma[:] = 1.0
+        for k in range(len(self.model.populations)):
+            here = self.model.effects(k)
+            beta = self.beta[:, here]
+            self.pair_sums[:, 0, k, 0] = (beta * self.b[:, here]).sum(axis=1)
+            self.pair_sums[:, 0, k, 1] = (beta * self.residual[:, here]).sum(axis=1)
 
 
 @pytest.mark.parametrize("n_populations", [1, 2, 3])
@@ -220,14 +235,15 @@ def test_joint_distribution(n_populations, psi_max):
     chains = FixedSigma(model, settings(n_chains, psi_max=psi_max, start=(0.01,) * n_chains))
     phi, psi, chains.beta[:] = prior(n_chains)
     chains.phi[:, 0], chains.u[:] = phi, 1 / psi
+    chains.b = chains.b.copy()
     for _ in range(rounds):
         for k in range(model.n_blocks):
             here = slice(model.starts[k], model.starts[k + 1])
             R = model.matrix(k).astype(float)
             np.fill_diagonal(R, model.diagonal[here])
             noise = rng.standard_normal((n_chains, len(R))) @ np.linalg.cholesky(R / 50).T
-            # data b = R beta + noise, so the residual is the noise
             chains.residual[:, here] = noise
+            chains.b[:, here] = chains.beta[:, here] @ R + noise
         chains.step(alone, accumulate=False)
     phi, psi, beta = prior(n_chains)
     assert stats.ks_2samp(chains.phi[:, 0], phi).pvalue > P_MIN

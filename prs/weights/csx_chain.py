@@ -107,25 +107,20 @@ def share_out(cost: NDArray[np.float64], n_workers: int) -> list[NDArray[np.int6
 @contextmanager
 def _team(n_threads: int) -> Iterator[Callable[[Callable[..., None], list[tuple[Any, ...]]], None]]:
     """Yield a function that calls another with each of several argument tuples, in threads."""
-
-    def quiet(function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-        with np.errstate(over="ignore"):  # interpreted kernels only: 64-bit words wrap around
-            function(*arguments)
-
     if n_threads == 1:
 
         def alone(function: Callable[..., None], jobs: list[tuple[Any, ...]]) -> None:
             for job in jobs:
-                quiet(function, job)
+                function(*job)
 
         yield alone
         return
     with ThreadPoolExecutor(n_threads - 1, thread_name_prefix="prs-csx") as pool:
 
         def together(function: Callable[..., None], jobs: list[tuple[Any, ...]]) -> None:
-            futures = [pool.submit(quiet, function, job) for job in jobs[1:]]
+            futures = [pool.submit(function, *job) for job in jobs[1:]]
             if jobs:
-                quiet(function, jobs[0])
+                function(*jobs[0])
             for future in futures:
                 future.result()
 
@@ -143,6 +138,7 @@ class Chains:
         start = np.array(settings.start)
         self.lower = 0.0 if settings.psi_max is None else 1.0 / settings.psi_max
         self.beta = np.zeros((n_chains, n_effects))
+        self.b = np.broadcast_to(model.b, (n_chains, n_effects))
         self.residual = np.repeat(model.b[None], n_chains, axis=0)
         psi = start if settings.psi_max is None else np.minimum(start, settings.psi_max)
         self.u = np.repeat(1.0 / psi[:, None], n_variants, axis=1)
@@ -157,6 +153,7 @@ class Chains:
         self.total_psi = np.zeros((n_chains, n_variants))
         self.iteration = 0
         n_chunks = len(model.chunk_group)
+        groups = model.block_group
 
         def streams(stage: int, n_items: int) -> NDArray[np.uint64]:
             parts = [make_streams(settings.seed, (stage, c), (n_items,)) for c in range(n_chains)]
@@ -175,6 +172,24 @@ class Chains:
         order = np.argsort(pairs, kind="stable")
         self.pair_order = order
         self.pair_values, self.pair_starts = np.unique(pairs[order], return_index=True)
+        self.group_effects = [
+            [
+                slice(int(model.starts[k[0]]), int(model.starts[k[-1] + 1]))
+                for pop in range(n_populations)
+                if len(k := np.flatnonzero((groups == g) & (model.block_population == pop)))
+            ]
+            for g in range(n_groups)
+        ]
+        # about three posterior standard deviations, from the information in the prior of psi,
+        # in the effects given their scales, and in the data
+        n_variants_of = np.diff(model.group_starts)
+        self.widths = np.column_stack(
+            [
+                3.0 / np.sqrt(0.1 * n_variants_of + 0.25),
+                3.0 / np.sqrt(0.1 * n_variants_of + 0.25),
+                3.0 / np.sqrt(0.02 * n_variants_of + 0.25),
+            ]
+        )
         self.phi_jobs = [
             (c, g) for c in range(n_chains) for g in range(n_groups) if settings.phi[c] is None
         ]
@@ -244,8 +259,11 @@ class Chains:
     def _draw_phi(self, job: tuple[int, int]) -> None:
         c, g = job
         here = slice(int(self.model.group_starts[g]), int(self.model.group_starts[g + 1]))
-        n_variants = here.stop - here.start
-        log_phi = update_phi(
+        scale = self.model.n_gwas / self.sigma[c, g]
+        fit, left = self.pair_sums[c, g, :, 0], self.pair_sums[c, g, :, 1]
+        bend, pull = float(scale @ (fit - left)), float(scale @ fit)
+        n_effects = float(self.model.first[g].sum())
+        log_phi, x = update_phi(
             self.u[c, here],
             self.chi[c, here],
             self.model.copies[here],
@@ -253,11 +271,19 @@ class Chains:
             self.settings.a,
             self.settings.b,
             float(np.log(self.phi[c, g])),
-            3.0 / np.sqrt(0.1 * n_variants + 0.25),
-            True,
+            self.widths[g],
+            n_effects,
+            bend,
+            pull,
             self.global_streams[g, c],
         )
         self.phi[c, g] = np.exp(log_phi)
+        factor = np.exp(0.5 * x)
+        for part in self.group_effects[g]:
+            self.beta[c, part] *= factor
+            # r = b - R beta goes along with beta
+            self.residual[c, part] *= factor
+            self.residual[c, part] += (1.0 - factor) * self.b[c, part]
 
     def _report_divergence(self) -> None:
         c, block = np.argwhere(~np.isfinite(self.sums).all(axis=2))[0]
