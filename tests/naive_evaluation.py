@@ -45,3 +45,11 @@ def local_quadratic(x, y, x0, span=0.75):
         values.append(np.sqrt(weight) * yi)
     coef, *_ = np.linalg.lstsq(np.array(rows), np.array(values), rcond=None)
     return coef[0]
+
+
+def resample_sums(columns, drawn):
+    """Column sums of the people drawn, one by one."""
+    sums = np.zeros(columns.shape[1])
+    for person in drawn:
+        sums += columns[person]
+    return sums

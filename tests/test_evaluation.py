@@ -319,7 +319,7 @@ def test_refusals(study):
         ({"cutpoints": "SAS"}, "cutpoints is 'SAS'"),
         ({"n_bins": 2}, "n_bins is 2"),
         ({"confidence": 95}, "confidence is 95"),
-        ({"recalibrate": "isotonic"}, "recalibrate is 'isotonic'"),
+        ({"recalibrate": "loess"}, "recalibrate is 'loess'"),
         ({"sd_of": "cases"}, "sd_of is 'cases'"),
         ({"min_events": 0}, "min_events is 0"),
     ],

@@ -11,19 +11,24 @@ standard error being O(1/sqrt(n)).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prs.evaluation.intervals import Estimate
+from prs.kernels.bootstrap import resample_sums
+from prs.kernels.rng import make_streams
 
 __all__ = ["bootstrap_means", "percentile_interval"]
 
 Floats = NDArray[np.float64]
 
-# Resampled counts held at once (float64): 32 MB.
-_CHUNK_CELLS = 4_000_000
+# Replicates that a worker does at a time; each has a stream of its own, so that the numbers do
+# not depend on this or on the number of workers.
+_BATCH = 64
 
 
 def bootstrap_means(
@@ -33,6 +38,7 @@ def bootstrap_means(
     n_bootstrap: int,
     seed: int,
     stage: Sequence[int] = (),
+    n_threads: int | None = None,
 ) -> Floats:
     """Return the column means of bootstrap samples.
 
@@ -48,23 +54,31 @@ def bootstrap_means(
         Of the evaluation.
     stage : sequence of int
         Which bootstrap of the evaluation this is: each has a stream of its own.
+    n_threads : int, optional
+        Default: all cores. The numbers do not depend on it.
 
     Returns
     -------
     ndarray of float64, shape (B, C)
     """
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=tuple(stage)))
     n = len(columns)
     sums = np.zeros((n_bootstrap, columns.shape[1]))
-    for stratum in np.unique(strata):
-        members = columns[strata == stratum]
-        m = len(members)
-        chunk = max(1, _CHUNK_CELLS // m)
-        for start in range(0, n_bootstrap, chunk):
-            b = min(chunk, n_bootstrap - start)
-            drawn = rng.integers(0, m, (b, m)) + np.arange(b)[:, None] * m
-            counts = np.bincount(drawn.ravel(), minlength=b * m).reshape(b, m)
-            sums[start : start + b] += counts.astype(np.float64) @ members
+    batches = [slice(b, min(b + _BATCH, n_bootstrap)) for b in range(0, n_bootstrap, _BATCH)]
+    threads = n_threads or os.cpu_count() or 1
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        for number, stratum in enumerate(np.unique(strata)):
+            members = np.ascontiguousarray(columns[strata == stratum], np.float64)
+            streams = make_streams(seed, (*stage, number), (n_bootstrap,))
+
+            def work(
+                part: slice,
+                members: Floats = members,
+                streams: NDArray[np.uint64] = streams,
+            ) -> None:
+                counts = np.empty(len(members), np.int32)
+                resample_sums(members, streams[part], counts, sums[part])
+
+            list(pool.map(work, batches))
     return sums / n
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc, logit
 
-from prs.evaluation.curve import CalibrationCurve, smooth_curve
+from prs.evaluation.curve import CalibrationCurve, bootstrap_ici, smooth_curve
 from prs.evaluation.intervals import (
     Estimate,
     normal_interval,
@@ -93,7 +93,14 @@ def hosmer_lemeshow(bins: list[dict[str, Any]]) -> tuple[float, int, float]:
 
 
 def calibrate(
-    predicted: Floats, outcome: Floats, *, binary: bool, n_bins: int, confidence: float = 0.95
+    predicted: Floats,
+    outcome: Floats,
+    *,
+    binary: bool,
+    n_bins: int,
+    confidence: float = 0.95,
+    n_bootstrap: int = 500,
+    seed: int = 0,
 ) -> tuple[dict[str, Any], CalibrationCurve | None, list[dict[str, Any]]]:
     """Judge predictions by Van Calster's hierarchy (2016): mean, weak, moderate calibration.
 
@@ -109,6 +116,8 @@ def calibrate(
         Of the bins, ECE and Hosmer-Lemeshow.
     confidence : float
         Level.
+    n_bootstrap, seed : int
+        Of the interval of the ICI (`curve.bootstrap_ici`).
 
     Returns
     -------
@@ -146,7 +155,16 @@ def calibrate(
         fit = fit_linear(design, outcome)
         cells |= student_interval(fit.coef[1], fit.se[1], n - 2, confidence).named("slope")
     curve = smooth_curve(predicted, outcome, binary=binary, confidence=confidence)
-    return cells | curve.indices, curve, bins
+    cells |= curve.indices
+    replicates = bootstrap_ici(
+        predicted, outcome, binary=binary, n_bootstrap=n_bootstrap, seed=seed
+    )
+    # An absolute error is estimated too high, and its bootstrap goes higher still: percentiles
+    # alone would never reach down to a small true value. So the upper distance counts both ways.
+    half = float(np.quantile(replicates, 0.5 + confidence / 2.0))
+    ici = float(cells["ici"])
+    cells |= Estimate(ici, max(ici - half, 0.0), ici + half).named("ici")
+    return cells, curve, bins
 
 
 def _binary_cells(

@@ -288,6 +288,7 @@ def calibration_tables(setup: Setup, group: str, predicted: Floats) -> dict[str,
         binary=setup.binary,
         n_bins=setup.n_bins,
         confidence=setup.confidence,
+        seed=setup.seed,
     )
     if curve is None:
         points: Rows = [counts | {"status": insufficient("every prediction is the same")}]

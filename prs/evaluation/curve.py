@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 
 from prs.evaluation.intervals import normal_quantile
 
-__all__ = ["CalibrationCurve", "local_quadratic", "smooth_curve"]
+__all__ = ["CalibrationCurve", "bootstrap_ici", "local_quadratic", "smooth_curve"]
 
 Floats = NDArray[np.float64]
+
+# Bins of the predictions in which people are resampled for the interval of the ICI.
+_BINS = 100
 
 # Cells (grid points x people) worked on at once: 16 MB a matrix.
 _CHUNK_CELLS = 2_000_000
@@ -156,3 +159,68 @@ def smooth_curve(
     if binary:
         lower, upper = np.clip(lower, 0.0, 1.0), np.clip(upper, 0.0, 1.0)
     return CalibrationCurve(grid, fit, lower, upper, np.abs(at_people - predicted))
+
+
+def bootstrap_ici(
+    predicted: Floats,
+    outcome: Floats,
+    *,
+    binary: bool,
+    span: float = 0.75,
+    n_bootstrap: int = 500,
+    seed: int = 0,
+) -> Floats:
+    """Return bootstrap replicates of the ICI, as differences from its estimate.
+
+    People are resampled; within 100 bins of the prediction (of equal size) they count as one
+    point, for which the curve is fitted anew in each sample, with the windows of the whole.
+
+    Parameters
+    ----------
+    predicted, outcome, binary, span
+        As in `smooth_curve`.
+    n_bootstrap, seed : int
+        B, and the random numbers.
+
+    Returns
+    -------
+    ndarray of float64, shape (B,)
+    """
+    n = len(predicted)
+    edges = np.unique(np.quantile(predicted, np.linspace(0.0, 1.0, min(_BINS, n) + 1)[1:-1]))
+    index = np.searchsorted(edges, predicted, side="left")
+    _, index, count = np.unique(index, return_inverse=True, return_counts=True)
+    x = np.bincount(index, weights=predicted) / count
+    mean = np.bincount(index, weights=outcome) / count
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(3,)))
+    if binary:
+        share = np.concatenate([count * mean, count * (1.0 - mean)]) / n
+        cells = rng.multinomial(n, share / share.sum(), n_bootstrap).astype(np.float64)
+        events, others = cells[:, : len(x)], cells[:, len(x) :]
+        size, total = events + others, events
+    else:
+        spread = np.sqrt(np.bincount(index, weights=(outcome - mean[index]) ** 2) / count)
+        size = rng.multinomial(n, count / n, n_bootstrap).astype(np.float64)
+        total = size * mean + np.sqrt(size) * spread * rng.normal(size=size.shape)
+    # The estimate is row 0, so that both are of the binned curve.
+    size = np.vstack([count, size])
+    total = np.vstack([count * mean, total])
+    offset = x[None, :] - x[:, None]
+    q = min(n, max(1, int(np.floor(n * span + 1e-5))))
+    order = np.argsort(np.abs(offset), axis=1)
+    reached = np.cumsum(count[order], axis=1) >= q
+    nearest = np.take_along_axis(np.abs(offset), order, axis=1)
+    bandwidth = nearest[np.arange(len(x)), reached.argmax(axis=1)]
+    u = np.clip(offset / np.where(bandwidth > 0.0, bandwidth, 1.0)[:, None], -1.0, 1.0)
+    weight = (1.0 - np.abs(u) ** 3) ** 3
+    powers = np.stack([weight * u**k for k in range(5)])
+    moments = np.einsum("kgb,rb->rgk", powers, size, optimize=True)
+    right = np.einsum("kgb,rb->rgk", powers[:3], total, optimize=True)
+    normal = moments[..., np.add.outer(np.arange(3), np.arange(3))]
+    # A ridge far below any window's information serves windows of fewer than three points.
+    normal = normal + 1e-9 * n * np.eye(3)
+    fit = np.linalg.solve(normal, right[..., None])[..., 0, 0]
+    if binary:
+        fit = np.clip(fit, 0.0, 1.0)
+    ici = (size * np.abs(fit - x)).sum(axis=1) / n
+    return np.asarray(ici[1:] - ici[0])

@@ -98,7 +98,7 @@ def evaluate(
     train_on : str, optional
         Fit the "uncorrected" risk model on one group alone, as when a model made in one
         ancestry is used in others (default: on all).
-    recalibrate : {"auto", "intercept", "none"}
+    recalibrate : {"auto", "intercept", "isotonic", "none"}
         How far groups are recalibrated: see `risk_models.choose_recalibration`.
     min_events, min_stratum_events, min_people : int
         Floors: see `Floors`.

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.optimize import isotonic_regression
+from scipy.special import expit, logit
 
 from prs.errors import SettingsError
 from prs.evaluation.regression import RegressionFit, design_matrix, fit_linear, fit_logistic
@@ -19,6 +20,7 @@ from prs.evaluation.regression import RegressionFit, design_matrix, fit_linear, 
 __all__ = [
     "BOTH",
     "INTERCEPT",
+    "ISOTONIC",
     "NONE",
     "RiskPredictions",
     "assign_folds",
@@ -30,10 +32,11 @@ __all__ = [
 Floats = NDArray[np.float64]
 Masks = NDArray[np.bool_]
 
-NONE, INTERCEPT, BOTH = "none", "intercept", "intercept + slope"
+NONE, INTERCEPT, BOTH, ISOTONIC = "none", "intercept", "intercept + slope", "isotonic"
 
 EVENTS_FOR_INTERCEPT = 10
 EVENTS_FOR_SLOPE = 50
+EVENTS_FOR_ISOTONIC = 1000
 
 
 def choose_recalibration(amount: float, recalibrate: str = "auto") -> str:
@@ -49,17 +52,22 @@ def choose_recalibration(amount: float, recalibrate: str = "auto") -> str:
     ----------
     amount : float
         The smaller of events and non-events; for a quantitative outcome, people.
-    recalibrate : {"auto", "intercept", "none"}
-        "auto" is the rule; "intercept" and "none" go at most so far.
+    recalibrate : {"auto", "intercept", "isotonic", "none"}
+        "auto" is the rule; "intercept" and "none" go at most so far. "isotonic" is the rule and,
+        from 1,000 events, any increasing function: below that it follows the noise (Niculescu-
+        Mizil & Caruana 2005, ICML, figure 8).
     """
-    if recalibrate not in {"auto", "intercept", "none"}:
+    if recalibrate not in {"auto", "intercept", "isotonic", "none"}:
         raise SettingsError(
-            f"recalibrate is {recalibrate!r}", remedy="use 'auto', 'intercept' or 'none'"
+            f"recalibrate is {recalibrate!r}",
+            remedy="use 'auto', 'intercept', 'isotonic' or 'none'",
         )
     if recalibrate == "none" or amount < EVENTS_FOR_INTERCEPT:
         return NONE
     if recalibrate == "intercept" or amount < EVENTS_FOR_SLOPE:
         return INTERCEPT
+    if recalibrate == "isotonic" and amount >= EVENTS_FOR_ISOTONIC:
+        return ISOTONIC
     return BOTH
 
 
@@ -107,6 +115,8 @@ def _recalibrate(
     """Return the group's linear predictor a + b x; a smaller update where a fit fails."""
     people = train & inside
     x, y = linear[people], outcome[people]
+    if method == ISOTONIC:
+        return _increasing(x, y, linear[inside], binary)
     if method == BOTH:
         design, independent = design_matrix(x)
         if independent.all():
@@ -119,6 +129,23 @@ def _recalibrate(
         if fit.converged:
             return fit.coef[0] + linear[inside]
     return linear[inside]
+
+
+def _increasing(x: Floats, y: Floats, at: Floats, binary: bool) -> Floats:
+    """Return the best increasing function of x for y (pool adjacent violators), at some points.
+
+    Linear between the centres of its steps, so that people on one step keep their order.
+    """
+    order = np.argsort(x, kind="stable")
+    fit = isotonic_regression(y[order])
+    starts = fit.blocks[:-1]
+    counts = np.diff(fit.blocks)
+    centres = np.add.reduceat(x[order], starts) / counts
+    values = fit.x[starts]
+    if not binary:
+        return np.asarray(np.interp(at, centres, values))
+    least = 1.0 / (2.0 * len(y))
+    return np.asarray(logit(np.clip(np.interp(at, centres, values), least, 1.0 - least)))
 
 
 def predict_risks(

@@ -19,7 +19,9 @@ accuracy (one row a score and group)
     `r2_predictive_gain` what the score adds to it; `slope` is outcome units per SD of score.
 calibration (one row a score, group and model)
     `model` is "uncorrected" (one model for everybody) or "recalibrated" (per group);
-    `recalibration` says what was done: "none", "intercept", "intercept + slope", or "by group".
+    `recalibration` says what was done: "none", "intercept", "intercept + slope", "isotonic", or
+    "by group". `ici` has a bootstrap interval;
+    where calibration is perfect it may stop short of 0 (see the curve's band).
     `observed` and `predicted` are mean risks (or mean outcomes); `oe` their ratio; `intercept`
     calibration in the large; `fitted_on` which people the model comes from; `n_fit` and
     `n_fit_events` how many of them are of this group.
@@ -86,7 +88,7 @@ _BINARY: dict[str, tuple[str, ...]] = {
         "brier_scaled",
         "ece",
         "ece_bins",
-        "ici",
+        *_with_interval("ici"),
         "e50",
         "e90",
         "emax",
@@ -146,7 +148,7 @@ _QUANTITATIVE: dict[str, tuple[str, ...]] = {
         "predicted",
         *_with_interval("intercept", "slope"),
         "rmse",
-        "ici",
+        *_with_interval("ici"),
         "e50",
         "e90",
         "emax",
