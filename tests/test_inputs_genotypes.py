@@ -198,3 +198,38 @@ def test_bed_reader_agrees_on_real_genotypes(shared_data):
         np.nanmean(theirs.astype(float), axis=0) / 2,
         rtol=8 * np.finfo(float).eps,
     )
+
+
+@pytest.mark.parametrize("change", ["shrinks", "grows"])
+def test_a_file_that_changes_while_it_is_read_is_an_error(fileset, change):
+    prefix, dosages = fileset
+    genotypes = open_genotypes(prefix)
+    bed = prefix.with_name(prefix.name + ".bed")
+    data = bed.read_bytes()
+    with bed.open("r+b") as stream:
+        if change == "shrinks":
+            stream.truncate(len(data) - 5)
+        else:
+            stream.seek(0, 2)
+            stream.write(b"\0" * 4)
+    with pytest.raises(FileFormatError, match=r"x\.y\.bed: has changed while it was being read"):
+        genotypes.read_dosages()
+    bed.with_name("new").write_bytes(data)
+    bed.with_name("new").replace(bed)  # a new file of the same name: open it again
+    np.testing.assert_array_equal(open_genotypes(prefix).read_dosages(), dosages)
+
+
+def test_rows_far_apart_and_close_together_read_alike(fileset):
+    prefix, dosages = fileset
+    genotypes = open_genotypes(prefix)
+    for index in ([8, 0], [0, 1, 2, 4], [7, 6, 5], [4], [3, 3, 8, 0, 1]):
+        np.testing.assert_array_equal(genotypes.read_dosages(index), dosages[:, index])
+
+
+@pytest.mark.parametrize("n", [1, 4, 7, 130])
+def test_packing_calls_is_the_inverse_of_decoding(n):
+    dosages = draw_dosages(n, 5, n)
+    calls = np.where(np.isnan(dosages), -9, dosages).astype(np.int8).T.copy()
+    packed = np.empty((5, (n + 3) // 4), dtype=np.uint8)
+    kernels.pack_calls(calls, packed)
+    np.testing.assert_array_equal(packed, naive.pack(dosages))

@@ -163,8 +163,7 @@ class Genotypes:
     def read_packed(self, variants: Selection = None) -> NDArray[np.uint8]:
         """Return packed rows of this view's variants, with all people of the file.
 
-        Pair them with `sample_index`. Consecutive variants of one file are not copied: treat
-        the result as read-only.
+        Pair them with `sample_index`.
 
         Parameters
         ----------
@@ -183,13 +182,11 @@ class Genotypes:
             part = int(np.searchsorted(starts, rows[0], side="right")) - 1
             if rows[-1] < starts[part + 1]:
                 offset = starts[part]
-                self.filesets[part].check_unchanged()
                 return self.filesets[part].packed[rows[0] - offset : rows[-1] + 1 - offset]
         out = np.empty((len(rows), self.n_bytes), dtype=np.uint8)
         file_of_row = np.searchsorted(starts, rows, side="right") - 1
         for part in np.unique(file_of_row):
             here = file_of_row == part
-            self.filesets[part].check_unchanged()
             out[here] = self.filesets[part].packed[rows[here] - starts[part]]
         return out
 
@@ -236,7 +233,6 @@ class Genotypes:
         for part in np.unique(part_of_row):
             here = np.flatnonzero(part_of_row == part)
             fileset, local = self.filesets[part], rows[here] - starts[part]
-            fileset.check_unchanged()
             if fileset.dosages is not None:
                 out[here] = fileset.dosages(local, people)
             else:

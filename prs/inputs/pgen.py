@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from prs.errors import ColumnError, FileFormatError, InvalidValueError, SettingsError
 from prs.files import existing_file, read_bytes
-from prs.inputs.plink1 import Fileset, read_fam
+from prs.inputs.plink1 import Fileset, check_size, read_fam
 from prs.samples import SampleTable
 from prs.variants import VariantTable, chromosome_codes
 
@@ -78,6 +78,7 @@ class PgenRows:
         self.allele_offsets = allele_offsets
         self.shape = (len(record), (n_people + 3) // 4)
         self._pgenlib = _import_pgenlib(path)
+        self._size = path.stat().st_size
         self._idle: list[Any] = []
         self._lock = threading.Lock()
         with self._handle():
@@ -88,6 +89,8 @@ class PgenRows:
         """Lend a handle that no other thread uses; what pgenlib dislikes becomes our error."""
         with self._lock:
             handle = self._idle.pop() if self._idle else None
+        if self.path.exists():
+            check_size(self.path, self.path.stat().st_size, self._size)
         try:
             if handle is None:
                 options: dict[str, Any] = {
@@ -191,7 +194,6 @@ def open_pgen(pgen: Path) -> Fileset:
         genetic_position,
         samples,
         files=(pgen, pvar or Path(stem + ".pvar"), psam),
-        size=pgen.stat().st_size,
         dosages=rows.read_dosages if _has_dosages(pgen) else None,
     )
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +21,16 @@ from prs.files import existing_file, read_bytes
 from prs.samples import SampleTable
 from prs.variants import VariantTable, chromosome_codes
 
-__all__ = ["Fileset", "PackedRows", "find_filesets", "open_fileset", "read_bim", "read_fam"]
+__all__ = [
+    "BedRows",
+    "Fileset",
+    "PackedRows",
+    "check_size",
+    "find_filesets",
+    "open_fileset",
+    "read_bim",
+    "read_fam",
+]
 
 _MAGIC = b"\x6c\x1b\x01"
 _BIM_COLUMNS = ("chromosome", "id", "cM", "position", "A1", "A2")
@@ -38,7 +50,7 @@ _CHROMOSOMES = (*(str(c) for c in range(1, 23)), "X", "Y", "XY", "MT")
 
 
 class PackedRows(Protocol):
-    """What `Genotypes` needs of packed rows: an array, or something that reads like one."""
+    """What `Genotypes` needs of packed rows: something that reads like an array of bytes."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -57,9 +69,7 @@ class Fileset:
     path : Path
         The .bed or .pgen file.
     packed : PackedRows
-        The calls in the code of a .bed, rows by slice or index; shape (M, ceil(N / 4)). For a
-        .bed an array, mapped from disk copy-on-write: writing to it never reaches the file,
-        but would change what this process reads.
+        The calls in the code of a .bed, rows by slice or index; shape (M, ceil(N / 4)).
     variants : VariantTable
         The variants, in file order; A1 (.bim column 5) or ALT is the effect allele.
     genetic_position : ndarray of float64, shape (M,)
@@ -68,8 +78,6 @@ class Fileset:
         The people, in file order.
     files : tuple of Path
         The three files.
-    size : int
-        Bytes of the genotype file when it was opened.
     dosages : callable or None
         ``dosages(rows, people)`` returns float32 dosages, NaN where missing, shape (m, n);
         None where the file holds hard calls only.
@@ -81,29 +89,80 @@ class Fileset:
     genetic_position: NDArray[np.float64]
     samples: SampleTable
     files: tuple[Path, ...]
-    size: int
     dosages: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]] | None = None
 
-    def check_unchanged(self) -> None:
-        """Raise if the genotype file's size is not what it was when it was opened.
 
-        Reading a mapped file beyond an end that has moved would kill the process.
+def check_size(path: Path, size: int, expected: int) -> None:
+    """Raise if a genotype file's size is not what it was when it was opened.
 
-        Raises
-        ------
-        FileFormatError
-            If it has shrunk or grown.
-        """
-        try:
-            size = self.path.stat().st_size
-        except FileNotFoundError:
-            return  # removed, but open: what is mapped stays
-        if size != self.size:
-            raise FileFormatError(
-                f"has changed while it was being read: {size:,} bytes, {self.size:,} when opened",
-                path=self.path,
-                remedy="wait until whatever writes the file has finished, and run again",
-            )
+    Raises
+    ------
+    FileFormatError
+        If it has shrunk or grown.
+    """
+    if size != expected:
+        raise FileFormatError(
+            f"has changed while it was being read: {size:,} bytes, {expected:,} when opened",
+            path=path,
+            remedy="wait until whatever writes the file has finished, and run again",
+        )
+
+
+class BedRows:
+    """The variants of a .bed, read when they are asked for; by slice, index array or number.
+
+    Plain reads, not a map of the file: memory holds what was asked for and no more, however
+    large the file, and a file that shrinks meanwhile is an error, not the end of the process.
+    Safe to read from several threads.
+
+    Parameters
+    ----------
+    path : Path
+        The .bed.
+    n_variants, n_bytes : int
+        Rows, and bytes in a row.
+    """
+
+    def __init__(self, path: Path, n_variants: int, n_bytes: int) -> None:
+        self.path = path
+        self.shape = (n_variants, n_bytes)
+        self._size = 3 + n_variants * n_bytes
+        self._handle = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._handle)
+
+    def __getitem__(self, rows: int | slice | NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return packed rows; shape (m, n_bytes), or (n_bytes,) for one number."""
+        check_size(self.path, os.fstat(self._handle).st_size, self._size)
+        if isinstance(rows, int):
+            return self[slice(rows, rows + 1)][0]
+        if isinstance(rows, slice):
+            start, stop, step = rows.indices(self.shape[0])
+            if step == 1:
+                out = np.empty((max(stop - start, 0), self.shape[1]), dtype=np.uint8)
+                self._read(start, out)
+                return out
+            rows = np.arange(start, stop, step)
+        if len(rows) == 0:
+            return np.empty((0, self.shape[1]), dtype=np.uint8)
+        first, last = int(rows.min()), int(rows.max())
+        if last - first < 2 * len(rows):  # most of a stretch: one read
+            span = np.empty((last + 1 - first, self.shape[1]), dtype=np.uint8)
+            self._read(first, span)
+            return span[rows - first]
+        out = np.empty((len(rows), self.shape[1]), dtype=np.uint8)
+        edges = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
+        for begin, end in pairwise(edges):
+            self._read(int(rows[begin]), out[begin:end])
+        return out
+
+    def _read(self, first: int, out: NDArray[np.uint8]) -> None:
+        left = out.reshape(-1).data
+        offset = 3 + first * self.shape[1]
+        while len(left):
+            n_read = os.preadv(self._handle, [left], offset)
+            if n_read == 0:
+                check_size(self.path, offset, self._size)
+            left, offset = left[n_read:], offset + n_read
 
 
 def find_filesets(path: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -185,13 +244,13 @@ def open_fileset(bed: Path) -> Fileset:
             remedy="the file is truncated, or the .bim or .fam belongs to another .bed: "
             "copy all three again from one place",
         )
-    packed = np.asarray(np.memmap(bed, dtype=np.uint8, mode="c", offset=3, shape=(m, n_bytes)))
+    packed = BedRows(bed, m, n_bytes)
     _check_with_bed_reader(bed, packed, n, m)
     files = (bed, Path(stem + ".bim"), Path(stem + ".fam"))
-    return Fileset(bed, packed, variants, genetic_position, samples, files, size)
+    return Fileset(bed, packed, variants, genetic_position, samples, files)
 
 
-def _check_with_bed_reader(bed: Path, packed: NDArray[np.uint8], n: int, m: int) -> None:
+def _check_with_bed_reader(bed: Path, packed: PackedRows, n: int, m: int) -> None:
     """Open the file with bed-reader as well, and compare its last variant with ours."""
     from bed_reader import open_bed
 

@@ -118,16 +118,25 @@ def pack_calls(calls: NDArray[np.int8], packed: NDArray[np.uint8]) -> None:
     Parameters
     ----------
     calls : ndarray of int8, shape (M, N)
-        0, 1, 2, or negative where the call is missing.
+        0, 1, 2, or pgenlib's -9 where the call is missing.
     packed : ndarray of uint8, shape (M, ceil(N / 4))
         Filled; the padding is 0.
     """
+    # of a call's lowest two bits: the code's high bit is not b1, its low bit not (b0 xor b1)
     n = calls.shape[1]
+    n_full = n // 4
     for j in range(calls.shape[0]):
-        for b in range(packed.shape[1]):
+        row = calls[j]
+        for b in range(n_full):
+            c0, c1, c2, c3 = row[4 * b], row[4 * b + 1], row[4 * b + 2], row[4 * b + 3]
+            c0 = (~(c0 ^ (c0 >> 1)) & 1) | (~c0 & 2)
+            c1 = (~(c1 ^ (c1 >> 1)) & 1) | (~c1 & 2)
+            c2 = (~(c2 ^ (c2 >> 1)) & 1) | (~c2 & 2)
+            c3 = (~(c3 ^ (c3 >> 1)) & 1) | (~c3 & 2)
+            packed[j, b] = c0 | (c1 << 2) | (c2 << 4) | (c3 << 6)
+        if 4 * n_full < n:
             byte = 0
-            for k in range(min(4, n - 4 * b)):
-                call = calls[j, 4 * b + k]
-                code = 1 if call < 0 else (3 - call if call < 2 else 0)
-                byte |= code << (2 * k)
-            packed[j, b] = byte
+            for i in range(4 * n_full, n):
+                c = row[i]
+                byte |= ((~(c ^ (c >> 1)) & 1) | (~c & 2)) << (2 * (i & 3))
+            packed[j, n_full] = byte
