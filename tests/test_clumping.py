@@ -16,8 +16,9 @@ from prs.inputs.genotypes import Genotypes, open_genotypes
 from prs.inputs.harmonise import HarmonisedSumStats
 from prs.inputs.sumstats import SumStatsSource
 from prs.kernels.clump import CALLED, CARRIER, TWO, haplotype_r2, pair_r2
+from prs.ld.planes import read_planes
 from prs.matching import MatchReport
-from prs.weights.clumping import Clumps, _read_planes, clump, clump_grid, write_clumps
+from prs.weights.clumping import Clumps, clump, clump_grid, write_clumps
 from prs.weights.threshold import clump_and_threshold
 
 PLINK = Path(__file__).parent / "fixtures" / "plink"
@@ -102,7 +103,7 @@ def test_r2_of_every_pair_agrees_with_the_slow_twins() -> None:
     dosages = genotypes.read_dosages(dtype=np.float64)
     everybody = np.arange(genotypes.n_samples)
     for people in (everybody, everybody[5:40:3]):
-        planes, sums = _read_planes(genotypes, np.arange(30), people)
+        planes, sums = read_planes(genotypes, np.arange(30), people)
         for i in range(30):
             for j in range(i + 1, 30):
                 a, b = dosages[people, i], dosages[people, j]
@@ -135,7 +136,7 @@ def test_haplotype_r2_of_tables_worked_by_hand() -> None:
 def test_planes_hold_the_calls() -> None:
     genotypes = open_genotypes(PLINK / "nasty")
     people = np.arange(genotypes.n_samples)[::2]
-    planes, sums = _read_planes(genotypes, np.arange(genotypes.n_variants), people)
+    planes, sums = read_planes(genotypes, np.arange(genotypes.n_variants), people)
     bits = np.unpackbits(planes.view(np.uint8), axis=2, bitorder="little")
     assert not bits[:, :, len(people) :].any()
     dosages = genotypes.read_dosages(samples=people).T
@@ -152,7 +153,7 @@ def test_clumping_agrees_with_the_slow_walk(kind: str) -> None:
     m = genotypes.n_variants
     p = np.round(rng.random(m), 1).clip(0.001, 0.9)
     people = np.arange(genotypes.n_samples)
-    planes, sums = _read_planes(genotypes, np.arange(m), people)
+    planes, sums = read_planes(genotypes, np.arange(m), people)
     r2 = np.zeros((m, m))
     for i in range(m):
         for j in range(m):

@@ -24,6 +24,7 @@ __all__ = [
     "gather_people",
     "haplotype_r2",
     "pair_r2",
+    "r2_of_pairs",
     "split_planes",
 ]
 
@@ -351,3 +352,55 @@ def clump_variants(
                 continue
             if pair_r2(planes[i], planes[j], sums[i], sums[j], n_people, by_haplotype) > r2:
                 owner[j] = i
+
+
+@jit
+def r2_of_pairs(
+    planes: NDArray[np.uint64],
+    sums: NDArray[np.int64],
+    n_people: int,
+    n_first: int,
+    last: NDArray[np.int64],
+    min_r2: float,
+    by_haplotype: bool,
+    pairs: NDArray[np.int32],
+    r2: NDArray[np.float64],
+) -> int:
+    """Compute r2 of the pairs in a window and keep those that reach a threshold.
+
+    Parameters
+    ----------
+    planes, sums : ndarray
+        From `split_planes`; variants sorted by position.
+    n_people : int
+        Valid people.
+    n_first : int
+        Only the first so many variants begin pairs.
+    last : ndarray of int64, shape (n_first,)
+        Variant i is paired with those from i + 1 to ``last[i]`` - 1.
+    min_r2 : float
+        Least r2 that is kept.
+    by_haplotype : bool
+        Which r2.
+    pairs : ndarray of int32, shape (P, 2)
+        Filled as far as pairs are kept.
+    r2 : ndarray of float64, shape (P,)
+        Likewise.
+
+    Returns
+    -------
+    int
+        Pairs kept.
+    """
+    n_kept = 0
+    for i in range(n_first):
+        for j in range(i + 1, last[i]):
+            if by_haplotype and _cannot_exceed(sums[i], sums[j], n_people, min_r2):
+                continue
+            value = pair_r2(planes[i], planes[j], sums[i], sums[j], n_people, by_haplotype)
+            if value >= min_r2:
+                pairs[n_kept, 0] = i
+                pairs[n_kept, 1] = j
+                r2[n_kept] = value
+                n_kept += 1
+    return n_kept

@@ -18,6 +18,7 @@ from prs.errors import InvalidValueError, SettingsError
 from prs.files import write_table
 from prs.inputs.genotypes import Genotypes
 from prs.inputs.harmonise import HarmonisedSumStats
+from prs.ld.planes import founders, read_planes
 from prs.variants import VariantTable, chromosome_labels
 
 __all__ = ["Clumps", "clump", "clump_grid", "write_clumps"]
@@ -25,9 +26,6 @@ __all__ = ["Clumps", "clump", "clump_grid", "write_clumps"]
 logger = logging.getLogger(__name__)
 
 R2Kind: TypeAlias = Literal["haplotype", "dosage"]
-
-#: Packed bytes read at once.
-_CHUNK_BYTES = 1 << 23
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,7 +209,7 @@ def clump_grid(
             f"these genotypes have {genotypes.n_variants:,}",
             remedy="harmonise the statistics to genotypes.variants",
         )
-    people = _founders(genotypes, samples)
+    people = founders(genotypes, samples)
     cells = [(float(a), float(b)) for a in r2 for b in kb]
     owners = {cell: np.full(len(reference), -1, dtype=np.int64) for cell in cells}
     usable = np.flatnonzero(sumstats.p <= limit)
@@ -228,18 +226,6 @@ def clump_grid(
     with ThreadPoolExecutor(max(1, n_threads or os.cpu_count() or 1)) as pool:
         list(pool.map(work, codes.tolist()))
     return owners
-
-
-def _founders(genotypes: Genotypes, samples: ArrayLike | None) -> NDArray[np.int64]:
-    """Return rows of the file of the founders among the people chosen."""
-    view = genotypes if samples is None else genotypes.subset(samples=samples)
-    if view.n_samples == 0:
-        raise SettingsError("nobody is left to compute r2 from")
-    founder = view.samples.is_founder
-    if founder.any():
-        return view.sample_index[founder]
-    logger.warning("nobody is a founder: r2 is computed from all %d people", view.n_samples)
-    return view.sample_index
 
 
 def _significance_order(sumstats: HarmonisedSumStats, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -261,7 +247,7 @@ def _clump_chromosome(
     """Clump one chromosome; `rows` of the statistics are sorted by position."""
     from prs.kernels.clump import clump_variants
 
-    planes, sums = _read_planes(genotypes, sumstats.reference_index[rows], people)
+    planes, sums = read_planes(genotypes, sumstats.reference_index[rows], people)
     pos = sumstats.variants.pos[rows].astype(np.int64)
     order = _significance_order(sumstats, rows)
     order = order[sumstats.p[rows[order]] <= p1]
@@ -274,32 +260,3 @@ def _clump_chromosome(
             planes, sums, len(people), order, first, last, r2, kind == "haplotype", local
         )
         owner[rows] = np.where(local >= 0, rows[local], -1)
-
-
-def _read_planes(
-    genotypes: Genotypes, variants: NDArray[np.int64], people: NDArray[np.int64]
-) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Read variants as bit planes over some people."""
-    from prs.kernels.clump import gather_people, split_planes
-
-    n_words = -(-len(people) // 64)
-    valid = np.zeros(8 * n_words, dtype=np.uint8)
-    bits = np.packbits(np.ones(len(people), dtype=bool), bitorder="little")
-    valid[: len(bits)] = bits
-    planes = np.empty((len(variants), 3, n_words), dtype=np.uint64)
-    sums = np.empty((len(variants), 3), dtype=np.int64)
-    is_everybody = len(people) == len(genotypes.filesets[0].samples) and bool(
-        np.all(people == np.arange(len(people)))
-    )
-    size = max(1, _CHUNK_BYTES // genotypes.n_bytes)
-    for start in range(0, len(variants), size):
-        chunk = variants[start : start + size]
-        packed = genotypes.read_packed(chunk)
-        rows = np.zeros((len(chunk), 16 * n_words), dtype=np.uint8)
-        if is_everybody:
-            rows[:, : genotypes.n_bytes] = packed
-        else:
-            gather_people(packed, people, rows)
-        here = slice(start, start + len(chunk))
-        split_planes(rows.view(np.uint64), valid.view(np.uint64), planes[here], sums[here])
-    return planes, sums
