@@ -1,0 +1,1 @@
+"""Measurements of prs beside the programs that it replaces; one module a topic."""

@@ -1,0 +1,558 @@
+"""Clumping, scoring and LD beside PLINK, gnomon and NumPy, in turn, on one cohort.
+
+    python -m benchmarks.genotypes [FOLDER] [--people 10000] [--variants 100000]
+        [--gnomon PYTHON] [--repeat 3] [--only score,clump] [--memory]
+
+Each measurement is a process of its own and is repeated, the programs in turn; medians are
+shown, with CPU time and peak memory. ``prs`` rows give two times: of the whole process (Python's
+start and the loading of compiled kernels included), as for the other programs; and of the call
+alone, files to result, when the process has made the call once before (``prs, in Python``). Peers
+that are not installed are left out. gnomon (pip install gnomon-pgs) is measured by its own call
+likewise, in the Python given with --gnomon.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.cohort import make_cohort
+
+Row = dict[str, Any]
+HEADINGS = ("task", "program", "threads", "seconds", "cpu", "peak_mb", "ratio")
+N_COLUMNS = 50
+
+
+# ---- what our child processes do -------------------------------------------------------------
+
+
+def _harmonised(prefix: str, genotypes):  # type: ignore[no-untyped-def]
+    from prs import harmonise, read_sumstats
+
+    statistics_ = read_sumstats(f"{prefix}.assoc", population="GWAS", need_n=False)
+    return harmonise(statistics_, genotypes.variants, palindromic="keep", prefer="p")
+
+
+def do_score(prefix: str, threads: int, suffix: str = "score") -> None:
+    from prs import open_genotypes, read_weights, score, write_scores
+
+    scores = score(open_genotypes(prefix), read_weights(_stem(prefix) + suffix), n_threads=threads)
+    write_scores(scores, f"{_stem(prefix)}out.scores.tsv")
+
+
+def do_score50(prefix: str, threads: int) -> None:
+    do_score(prefix, threads, f"score{N_COLUMNS}")
+
+
+def do_kernel(prefix: str, threads: int) -> None:
+    """Score without reading the weights' text: the share that threads can speed up."""
+    from prs import open_genotypes, score
+
+    score(open_genotypes(prefix), _weights(prefix), n_threads=threads)
+
+
+_WEIGHTS: dict[str, Any] = {}
+
+
+def _weights(prefix: str):  # type: ignore[no-untyped-def]
+    from prs import read_weights
+
+    if prefix not in _WEIGHTS:
+        _WEIGHTS[prefix] = read_weights(f"{_stem(prefix)}score{N_COLUMNS}")
+    return _WEIGHTS[prefix]
+
+
+def _stem(prefix: str) -> str:
+    return prefix.removesuffix(".pgen").removesuffix(".bed") + "."
+
+
+def do_clump(prefix: str, threads: int) -> None:
+    from prs import clump, open_genotypes
+    from prs.weights.clumping import write_clumps
+
+    genotypes = open_genotypes(prefix)
+    clumps = clump(_harmonised(prefix, genotypes), genotypes, n_threads=threads)
+    write_clumps(clumps, f"{prefix}.out.clumps.tsv")
+
+
+def do_grid(prefix: str, threads: int) -> None:
+    from prs import clump_and_threshold, open_genotypes, score, write_scores
+
+    genotypes = open_genotypes(prefix)
+    weights = clump_and_threshold(
+        _harmonised(prefix, genotypes),
+        genotypes,
+        p_thresholds=(5e-8, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.1, 0.5, 1),
+        r2=(0.1, 0.3, 0.5),
+        kb=(100, 250, 500),
+        n_threads=threads,
+    )
+    write_scores(score(genotypes, weights, n_threads=threads), f"{prefix}.out.grid.tsv")
+
+
+def do_pairs(prefix: str, threads: int, kind: str = "dosage") -> None:
+    from prs import open_genotypes
+    from prs.files import write_table
+    from prs.ld.pairs import pairwise_r2
+
+    found = pairwise_r2(open_genotypes(prefix), kind=kind, n_threads=threads)  # type: ignore[arg-type]
+    write_table(found.to_frame(), f"{prefix}.out.pairs.tsv")
+
+
+def do_haplotype_pairs(prefix: str, threads: int) -> None:
+    do_pairs(prefix, threads, "haplotype")
+
+
+def do_numpy(prefix: str, threads: int) -> None:
+    """Score as one would with bed-reader and NumPy: blocks, means for missing calls, a product."""
+    import pandas as pd
+    from bed_reader import open_bed
+
+    weights = pd.read_csv(f"{prefix}.score", sep="\t")["W1"].to_numpy(np.float32)
+    total = 0.0
+    with open_bed(f"{prefix}.bed", num_threads=threads) as bed:
+        for start in range(0, bed.sid_count, 4096):
+            X = bed.read(np.s_[:, start : start + 4096], dtype="float32")
+            mean = np.nanmean(X, axis=0)
+            X = np.where(np.isnan(X), mean, X)
+            total = total + X @ weights[start : start + 4096]
+
+
+CHILDREN: dict[str, Callable[..., None]] = {
+    name.removeprefix("do_"): function
+    for name, function in list(globals().items())
+    if name.startswith("do_")
+}
+
+
+def _child(task: str, prefix: str, threads: int) -> None:
+    """Do a task twice in this process and print the seconds of both."""
+    seconds = []
+    for _ in range(2):
+        start = time.perf_counter()
+        CHILDREN[task](prefix, threads)
+        seconds.append(time.perf_counter() - start)
+    print(json.dumps(seconds))
+
+
+def _once(task: str, prefix: str, threads: int) -> None:
+    CHILDREN[task](prefix, threads)
+
+
+# ---- measuring -------------------------------------------------------------------------------
+
+
+def run(command: list[str], threads: int, capture: bool = False) -> tuple[float, float, float, str]:
+    """Run a command; return wall seconds, CPU seconds, peak memory (MB) and its output."""
+    environment = {**os.environ}
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "RAYON_NUM_THREADS"):
+        environment[name] = str(threads)
+    with tempfile.TemporaryFile() as output:
+        start = time.perf_counter()
+        process = os.posix_spawnp(
+            command[0],
+            command,
+            environment,
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, output.fileno(), 1),
+                (os.POSIX_SPAWN_DUP2, output.fileno(), 2),
+            ],
+        )
+        _, status, usage = os.wait4(process, 0)
+        wall = time.perf_counter() - start
+        output.seek(0)
+        text = output.read().decode("utf-8", "replace")
+    if status:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{text[-2000:]}")
+    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text if capture else ""
+
+
+def _ours(mode: str, task: str, prefix: str, threads: int) -> list[str]:
+    return [sys.executable, "-m", "benchmarks.genotypes", mode, task, prefix, str(threads)]
+
+
+GNOMON = """
+import glob, json, os, sys, time, gnomon
+seconds = []
+for _ in range(2):
+    for old in glob.glob(sys.argv[2] + "_*.sscore"):
+        os.remove(old)
+    start = time.perf_counter()
+    gnomon.score(sys.argv[1], sys.argv[2])
+    seconds.append(time.perf_counter() - start)
+print(json.dumps(seconds))
+"""
+
+
+class Bench:
+    """Collects rows; the first row of a task is what the others are compared with."""
+
+    def __init__(self, prefix: Path, repeat: int, gnomon: str | None) -> None:
+        self.prefix = str(prefix)
+        self.repeat = repeat
+        self.gnomon = gnomon
+        self.rows: list[Row] = []
+
+    def compare(self, task: str, threads: int, programs: dict[str, list[str] | None]) -> None:
+        """Run the programs in turn, `repeat` times, and note the medians."""
+        there = {name: command for name, command in programs.items() if command is not None}
+        results: dict[str, list[tuple[float, float, float]]] = {}
+        for _ in range(self.repeat):
+            for name, command in there.items():
+                inside = command[0] == sys.executable and "--child" in command
+                inside = inside or (self.gnomon is not None and command[0] == self.gnomon)
+                try:
+                    wall, cpu, peak, text = run(command, threads, capture=inside)
+                except RuntimeError as error:
+                    print(f"{task}: {name} left out: {error}", file=sys.stderr)
+                    continue
+                if inside:
+                    wall, cpu = json.loads(text.strip().splitlines()[-1])[1], float("nan")
+                results.setdefault(name, []).append((wall, cpu, peak))
+        own = statistics.median(r[0] for r in results[next(iter(there))])
+        for name, values in results.items():
+            wall, cpu, peak = (statistics.median(v[i] for v in values) for i in range(3))
+            self.add(task, name, threads, wall, cpu, peak, wall / own)
+
+    def add(
+        self,
+        task: str,
+        program: str,
+        threads: int,
+        seconds: float,
+        cpu: float = float("nan"),
+        peak_mb: float = float("nan"),
+        ratio: float = float("nan"),
+    ) -> None:
+        """Note and print one row."""
+        row = dict(
+            zip(HEADINGS, (task, program, threads, seconds, cpu, peak_mb, ratio), strict=True)
+        )
+        self.rows.append(row)
+        print(format_row(row), flush=True)
+
+    def ours(self, task: str, threads: int = 1, prefix: str | None = None) -> dict[str, list[str]]:
+        """Return our two commands for a task."""
+        prefix = prefix or self.prefix
+        return {
+            "prs, in Python": _ours("--child", task, prefix, threads),
+            "prs, whole process": _ours("--once", task, prefix, threads),
+        }
+
+    def gnomon_score(self, weights: str) -> list[str] | None:
+        """Return gnomon's command, or None without gnomon."""
+        if self.gnomon is None:
+            return None
+        return [self.gnomon, "-c", GNOMON, f"{self.prefix}.{weights}", self.prefix]
+
+
+def format_row(row: Row) -> str:
+    def show(value: float, digits: int) -> str:
+        return "-" if value != value else f"{value:,.{digits}f}"
+
+    return (
+        f"{row['task']:34} {row['program']:24} {row['threads']:>3} {show(row['seconds'], 2):>9} "
+        f"{show(row['cpu'], 2):>8} {show(row['peak_mb'], 0):>8} {show(row['ratio'], 2):>7}"
+    )
+
+
+def program(name: str) -> str | None:
+    return shutil.which(name)
+
+
+def plink(name: str, arguments: str, threads: int = 1) -> list[str] | None:
+    found = program(name)
+    return None if found is None else [found, "--threads", str(threads), *arguments.split()]
+
+
+def _has_option(name: str, option: str) -> bool:
+    found = program(name)
+    if found is None:
+        return False
+    return f"{option} " in run([found, "--help", option], 1, capture=True)[3].replace("\n", " ")
+
+
+# ---- the tasks -------------------------------------------------------------------------------
+
+
+def measure_score(bench: Bench) -> None:
+    prefix = bench.prefix
+    pgen = Path(f"{prefix}.pgen")
+    if program("plink2") and not pgen.exists():
+        run(["plink2", "--bfile", prefix, "--make-pgen", "--out", prefix], 2)
+    for weights, task, columns in (("score", "score", 1), ("score50", "score50", N_COLUMNS)):
+        numbers = "6" if columns == 1 else f"6-{5 + columns}"
+        options = (
+            f"--score {prefix}.{weights} 3 4 header-read cols=+scoresums "
+            f"--score-col-nums {numbers} --out {prefix}.out"
+        )
+        plink19 = f"--bfile {prefix} --score {prefix}.{weights} 3 4 6 header sum --out {prefix}.out"
+        bench.compare(
+            f"score, {columns} column{'s' * (columns > 1)}, .bed",
+            1,
+            {
+                **bench.ours(task),
+                "plink1.9": plink("plink1.9", plink19) if columns == 1 else None,
+                "plink2": plink("plink2", f"--bfile {prefix} {options}"),
+                "gnomon": bench.gnomon_score(f"gnomon{columns}"),
+                "bed-reader + NumPy": (
+                    _ours("--once", "numpy", prefix, 1) if columns == 1 else None
+                ),
+            },
+        )
+        if pgen.exists():
+            try:
+                import pgenlib  # noqa: F401
+            except ImportError:
+                continue
+            bench.compare(
+                f"score, {columns} column{'s' * (columns > 1)}, .pgen",
+                1,
+                {
+                    **bench.ours(task, prefix=str(pgen)),
+                    "plink2": plink("plink2", f"--pfile {prefix} {options}"),
+                },
+            )
+
+
+def measure_threads(bench: Bench) -> None:
+    for task in ("kernel", "clump", "pairs"):
+        times = {}
+        for _ in range(bench.repeat):
+            for threads in (1, 2):
+                text = run(_ours("--child", task, bench.prefix, threads), threads, capture=True)[3]
+                times.setdefault(threads, []).append(json.loads(text.splitlines()[-1])[1])
+        one, two = (statistics.median(times[threads]) for threads in (1, 2))
+        name = {"kernel": f"score, {N_COLUMNS} columns"}.get(task, task)
+        bench.add(f"threads: {name}", "prs, in Python", 1, one)
+        bench.add(f"threads: {name}", "prs, in Python", 2, two, ratio=one / two)
+
+
+def measure_clump(bench: Bench) -> None:
+    prefix = bench.prefix
+    options = (
+        f"--bfile {prefix} --clump {prefix}.assoc --clump-p1 1 --clump-p2 1 --clump-r2 0.1 "
+        f"--clump-kb 250 --out {prefix}.out"
+    )
+    bench.compare(
+        "clump, r2 0.1, 250 kb, all p",
+        1,
+        {
+            **bench.ours("clump"),
+            "plink1.9": plink("plink1.9", options),
+            "plink2": plink("plink2", options) if _has_option("plink2", "--clump") else None,
+        },
+    )
+
+
+def measure_grid(bench: Bench) -> None:
+    prsice = program("PRSice") or program("PRSice_linux")
+    command = None
+    if prsice is not None:
+        command = (
+            f"{prsice} --base {bench.prefix}.assoc --target {bench.prefix} --beta --stat BETA "
+            f"--binary-target T --thread 1 --out {bench.prefix}.prsice"
+        ).split()
+    bench.compare(
+        "C+T grid 3 x 3 x 10 with scores", 1, {**bench.ours("grid"), "PRSice, one run": command}
+    )
+
+
+def measure_pairs(bench: Bench) -> None:
+    window = "--ld-window-kb 250 --ld-window 9999999 --ld-window-r2 0.2"
+    prefix = bench.prefix
+    bench.compare(
+        "r2 of pairs within 250 kb, dosage",
+        1,
+        {
+            **bench.ours("pairs"),
+            "plink1.9": plink("plink1.9", f"--bfile {prefix} --r2 {window} --out {prefix}.out"),
+            "plink2": (
+                plink("plink2", f"--bfile {prefix} --r2-unphased {window} --out {prefix}.out")
+                if _has_option("plink2", "--r2-unphased")
+                else None
+            ),
+        },
+    )
+    bench.compare(
+        "r2 of pairs within 250 kb, haplotype",
+        1,
+        {
+            **bench.ours("haplotype_pairs"),
+            "plink1.9": plink(
+                "plink1.9", f"--bfile {prefix} --r2 dprime {window} --out {prefix}.out"
+            ),
+        },
+    )
+
+
+def measure_ld(bench: Bench) -> None:
+    """Compute correlation blocks from the .bed, against the same products by sgemm alone."""
+    text = run(_ours("--ld", "", bench.prefix, 1), 1, capture=True)[3]
+    for size, block, sgemm in json.loads(text.splitlines()[-1]):
+        bench.add(f"LD block of {size:,} variants", "prs, in Python", 1, block)
+        bench.add(
+            f"LD block of {size:,} variants", "sgemm of its size", 1, sgemm, ratio=sgemm / block
+        )
+
+
+def _ld_child(prefix: str) -> None:
+    from prs import compute_ld, open_genotypes
+    from prs.ld.blocks import BlockTable
+
+    genotypes = open_genotypes(prefix)
+    found = []
+    for size in (1000, 2000, 4000):
+        view = genotypes.subset(variants=slice(0, 3 * size))
+        whole = BlockTable(np.array([1], np.int8), np.array([1]), np.array([2**28]))
+        ld = compute_ld(view, blocks=whole, min_maf=0.005, max_block=10**6)
+        n = min(size, int(ld.block_sizes[0]))
+        if n < size:
+            continue
+        ld = ld.subset(np.arange(n))
+        # the reader of a subset computes the whole block: make the block the subset
+        rows = np.flatnonzero(np.isin(view.variants.id, ld.variants.id))
+        ld = compute_ld(view.subset(variants=rows), blocks=whole, min_maf=0, max_block=10**6)
+        X = np.nan_to_num(view.read_dosages(rows))
+        XT = np.ascontiguousarray(X.T)
+        times = []
+        for function in (lambda ld=ld: ld.read_block(0), lambda X=X, XT=XT: XT @ X):
+            best = []
+            for _ in range(3):
+                start = time.perf_counter()
+                function()
+                best.append(time.perf_counter() - start)
+            times.append(statistics.median(best))
+        found.append((n, *times))
+    print(json.dumps(found))
+
+
+def measure_memory(bench: Bench, n_people: int = 500_000, n_variants: int = 20_000) -> None:
+    """Score a file of half a million people, and look at the peak."""
+    folder = Path(bench.prefix).parent / "large"
+    folder.mkdir(exist_ok=True)
+    prefix = folder / "cohort"
+    n_bytes = -(-n_people // 4)
+    if not prefix.with_suffix(".bed").exists():
+        rng = np.random.default_rng(1)
+        stock = rng.choice(
+            np.array([0b11, 0b10, 0b00, 0b01], np.uint8),
+            p=[0.6, 0.3, 0.09, 0.01],
+            size=(64, 4 * n_bytes),
+        ).reshape(64, n_bytes, 4)
+        rows = stock[..., 0] | stock[..., 1] << 2 | stock[..., 2] << 4 | stock[..., 3] << 6
+        with prefix.with_suffix(".bim").open("w") as bim, (folder / "cohort.score").open("w") as w:
+            w.write("chrom\tpos\tid\teffect_allele\tother_allele\tW1\n")
+            for j in range(n_variants):
+                bim.write(f"1\tv{j}\t0\t{1000 * j + 1}\tA\tG\n")
+                w.write(f"1\t{1000 * j + 1}\tv{j}\tA\tG\t{(-1) ** j * 0.01 * (j % 7)}\n")
+        with prefix.with_suffix(".fam").open("w") as fam:
+            fam.writelines(f"0\ti{i}\t0\t0\t{1 + i % 2}\t-9\n" for i in range(n_people))
+        with prefix.with_suffix(".bed").open("wb") as bed:
+            bed.write(b"\x6c\x1b\x01")
+            for j in range(n_variants):
+                bed.write(rows[j % 64].tobytes())
+    wall, cpu, peak, _ = run(_ours("--once", "score", str(prefix), 1), 1)
+    bench.add(f"score {n_people:,} x {n_variants:,}", "prs, whole process", 1, wall, cpu, peak)
+    command = plink(
+        "plink2",
+        f"--bfile {prefix} --score {prefix}.score 3 4 6 header-read cols=+scoresums --out {prefix}",
+    )
+    if command is not None:
+        wall, cpu, peak, _ = run(command, 1)
+        bench.add(f"score {n_people:,} x {n_variants:,}", "plink2", 1, wall, cpu, peak)
+
+
+TASKS: dict[str, Callable[[Bench], None]] = {
+    "score": measure_score,
+    "threads": measure_threads,
+    "clump": measure_clump,
+    "grid": measure_grid,
+    "pairs": measure_pairs,
+    "ld": measure_ld,
+    "memory": measure_memory,
+}
+
+
+def write_gnomon_weights(prefix: Path) -> None:
+    """Write the weights in the format that gnomon reads."""
+    import pandas as pd
+
+    for columns, suffix in ((1, "score"), (N_COLUMNS, f"score{N_COLUMNS}")):
+        path = prefix.with_name(f"{prefix.name}.gnomon{columns}")
+        if path.exists():
+            continue
+        frame = pd.read_csv(f"{prefix}.{suffix}", sep="\t")
+        key = frame["chrom"].astype(str) + ":" + frame["pos"].astype(str)
+        out = frame[["effect_allele", "other_allele"]].copy()
+        out.insert(0, "variant_id", key)
+        out = pd.concat([out, frame.iloc[:, 5:]], axis=1)
+        out.to_csv(path, sep="\t", index=False)
+
+
+def measure(
+    folder: str | Path | None = None,
+    *,
+    people: int = 10_000,
+    variants: int = 100_000,
+    gnomon: str | None = None,
+    repeat: int = 3,
+    only: list[str] | None = None,
+) -> list[Row]:
+    """Make the cohort if it is not there, run the tasks, and return one row a measurement."""
+    folder = Path(folder or Path(tempfile.gettempdir()) / "prs-benchmark")
+    prefix = make_cohort(folder, people, variants, n_columns=N_COLUMNS)
+    if gnomon is not None:
+        write_gnomon_weights(prefix)
+    bench = Bench(prefix, repeat, gnomon)
+    print(f"{'task':34} {'program':24} {'thr':>3} {'seconds':>9} {'cpu':>8} {'peak MB':>8} ratio")
+    start = time.perf_counter()
+    with prefix.with_suffix(".bed").open("rb") as stream:
+        while stream.read(1 << 22):
+            pass
+    bench.add("read the .bed, page cache", "-", 1, time.perf_counter() - start)
+    for name, task in TASKS.items():
+        if only is None or name in only:
+            task(bench)
+    return bench.rows
+
+
+def main() -> None:
+    if len(sys.argv) > 1 and sys.argv[1] in ("--child", "--once", "--ld"):
+        mode, task, prefix, threads = sys.argv[1:5]
+        if mode == "--ld":
+            _ld_child(prefix)
+        else:
+            (_child if mode == "--child" else _once)(task, prefix, int(threads))
+        return
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", nargs="?", type=Path)
+    parser.add_argument("--people", type=int, default=10_000)
+    parser.add_argument("--variants", type=int, default=100_000)
+    parser.add_argument("--gnomon", metavar="PYTHON", help="a Python that has gnomon-pgs")
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--only", help=f"tasks, by commas: {', '.join(TASKS)}")
+    options = parser.parse_args()
+    measure(
+        options.folder,
+        people=options.people,
+        variants=options.variants,
+        gnomon=options.gnomon,
+        repeat=options.repeat,
+        only=options.only.split(",") if options.only else None,
+    )
+
+
+if __name__ == "__main__":
+    main()
