@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
+from prs.ancestry.kinship import find_relatives, least_kinship, relatives_note
 from prs.evaluation.evaluate import evaluate
 from prs.files import write_atomically, write_table
 from prs.individuals import top_loci
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
 __all__ = ["StudyResult", "run_study"]
 
 logger = logging.getLogger(__name__)
+
+#: With fewer variants than this, chance alone makes people look related.
+MIN_VARIANTS_FOR_KINSHIP = 1000
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,7 @@ class _Run:
         }
         weights = [*self._clump_and_threshold(), *self._shrink(statistics, references)]
         scores = self._combine(self._score(weights))
-        sure = self._uncertainty(scores)
+        sure = [*self._uncertainty(scores), *self._relatives()]
         page = self._report(scores, weights, references, sure)
         return StudyResult(self.folder, page, tuple(self.stages.ran))
 
@@ -463,6 +467,38 @@ class _Run:
         )
         return outputs
 
+    def _relatives(self) -> list[Path]:
+        """Look for relatives across tuning and test people."""
+        outputs = [self.folder / "uncertainty" / f"{name}.tsv" for name in ("kin", "kin_note")]
+        if self.cohort.split is None:
+            return []
+
+        def work() -> str:
+            if self.target.n_variants < MIN_VARIANTS_FOR_KINSHIP:
+                found = pd.DataFrame(columns=["IID1", "IID2", "kinship", "relation"])
+                note = f"Relatives: not looked for ({self.target.n_variants:,} variants)."
+            else:
+                between = (self.cohort.tuning().ids, self.cohort.test().ids)
+                found = find_relatives(
+                    self.target,
+                    between=between,
+                    min_kinship=least_kinship(self.target.variants),
+                    n_threads=self.n_threads,
+                )
+                note = relatives_note(found)
+            write_table(found, outputs[0])
+            write_table(pd.DataFrame({"note": [note]}), outputs[1])
+            return note
+
+        self.stages.run(
+            "relatives",
+            settings={"split": self.study.target.split},
+            inputs=[*self.target.files, self.study.file(self.study.target.cohort)],
+            outputs=outputs,
+            work=work,
+        )
+        return outputs
+
     def _report(
         self,
         path: Path,
@@ -496,6 +532,8 @@ class _Run:
                 {Path(file).name: digest_file(file) for file in inputs},
             )
             provenance.write(self.folder / "provenance.json")
+            sure_tables = {file.stem: pd.read_csv(file, sep="\t") for file in sure}
+            kin = [sure_tables[name] for name in ("kin_note",) if name in sure_tables]
             write_report(
                 ReportInputs(
                     title=study.title,
@@ -514,8 +552,8 @@ class _Run:
                     posteriors={file.stem: read_posterior(file) for file in posteriors},
                     weights=[read_weights(file) for file in weights],
                     provenance=provenance.to_dict(),
-                    notes=self.cohort.notes,
-                    uncertainty={file.stem: pd.read_csv(file, sep="\t") for file in sure},
+                    notes=[*self.cohort.notes, *(note for k in kin for note in k["note"])],
+                    uncertainty=sure_tables,
                 ),
                 self.folder,
             )

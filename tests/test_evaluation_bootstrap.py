@@ -57,13 +57,13 @@ def test_interval_of_the_ici_covers() -> None:
     x = rng.normal(size=200_000) - 2
     truth = np.abs(expit(0.6 * x - 0.8) - expit(x)).mean()
     held = []
-    for r in range(60):
+    for r in range(30):
         x = rng.normal(size=1500) - 2
         y = (rng.random(1500) < expit(0.6 * x - 0.8)).astype(float)
         cells, _, _ = calibrate(expit(x), y, binary=True, n_bins=10, seed=r)
         held.append(cells["ici_lower"] <= truth <= cells["ici_upper"])
-    # 95 % of 60 is 57; 5 misses more have probability below 0.001
-    assert sum(held) >= 50
+    # 95 % of 30 is 28.5; 6 misses or more have probability below 0.003
+    assert sum(held) >= 25
 
 
 def test_ici_of_a_quantity_has_an_interval_too() -> None:
