@@ -1,4 +1,4 @@
-"""`prs harmonise` and `prs ld`: from files to one variant vocabulary and its LD."""
+"""`prs check`, `prs harmonise` and `prs ld`: from files to one variant vocabulary and its LD."""
 
 from __future__ import annotations
 
@@ -21,6 +21,55 @@ from prs.cli.options import (
 )
 
 
+@app.command("check")
+def check_command(
+    study: Annotated[
+        Path | None, typer.Argument(metavar="[STUDY.toml]", help="A study file.")
+    ] = None,
+    sumstats: Annotated[
+        list[str] | None,
+        typer.Option("--sumstats", metavar="POP=FILE", help="Or: summary statistics; repeatable."),
+    ] = None,
+    ld: Annotated[
+        list[str] | None, typer.Option("--ld", metavar="POP=PATH", help="Their LD references.")
+    ] = None,
+    bfile: Annotated[
+        str | None, typer.Option("--bfile", metavar="PREFIX", help="The target's genotypes.")
+    ] = None,
+    n: NByPopulation = None,
+    kind: Annotated[
+        str, typer.Option(metavar="auto|binary|quantitative", help="What the trait is.")
+    ] = "auto",
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write the findings here.")
+    ] = None,
+    threads: Threads = None,
+) -> None:
+    """Say what is wrong with statistics, panels and target, in a minute and without fitting."""
+    from prs import check, check_study
+    from prs.check.doctor import Source
+    from prs.files import write_atomically
+
+    if (study is None) == (not sumstats):
+        raise typer.BadParameter("give either a study file or --sumstats")
+    if study is not None:
+        report = check_study(study, n_threads=threads)
+    else:
+        panels, given = pairs(ld, "--ld"), sizes(n, "GWAS")
+        files = pairs(sumstats, "--sumstats", "GWAS")
+        unused = sorted(panels.keys() - files.keys())
+        if unused:
+            raise typer.BadParameter(f"--ld names {', '.join(unused)}, which --sumstats does not")
+        sources = {pop: Source(f, given.get(pop), {}, panels.get(pop)) for pop, f in files.items()}
+        report = check(sources, target=bfile, kind=kind, n_threads=threads)
+    typer.echo(str(report))
+    if json_file is not None:
+        with write_atomically(json_file) as temporary:
+            temporary.write_text(report.to_json(), encoding="utf-8")
+    if report.verdict == "fail":
+        raise typer.Exit(1)
+
+
 @app.command("harmonise")
 def harmonise_command(
     sumstats: SumstatsByPopulation,
@@ -38,16 +87,61 @@ def harmonise_command(
     n: NByPopulation = None,
     column: Annotated[
         list[str] | None,
-        typer.Option("--column", metavar="ROLE=NAME", help="Take this column for that role."),
+        typer.Option(
+            "--column", "--columns", metavar="ROLE=NAME", help="Take this column for that role."
+        ),
     ] = None,
     palindromic: Palindromic = "frequency",
     min_overlap: Annotated[
         float, typer.Option(help="Least share of the smaller input that must match.")
     ] = 0.1,
+    ledger: Annotated[
+        bool, typer.Option("--ledger", help="Also write the fate of each row of the file.")
+    ] = False,
+    qc: Annotated[
+        bool, typer.Option("--qc/--no-qc", help="Apply the quality rules (see prs.QcRules).")
+    ] = True,
+    min_maf: Annotated[float, typer.Option(help="Least minor-allele frequency; 0: off.")] = 0.01,
+    min_info: Annotated[float, typer.Option(help="Least imputation INFO; 0: off.")] = 0.8,
+    min_n_share: Annotated[
+        float, typer.Option(help="Least n, as a share of its 90th percentile; 0: off.")
+    ] = 0.667,
+    max_eaf_difference: Annotated[
+        float, typer.Option(help="Greatest difference from the panel's frequency; 1: off.")
+    ] = 0.2,
+    sd_rule: Annotated[
+        bool, typer.Option("--sd/--no-sd", help="Implied against the panel's genotype SD.")
+    ] = True,
+    ld_rule: Annotated[
+        bool, typer.Option("--ld-test/--no-ld-test", help="Each z against its neighbours'.")
+    ] = True,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="mhc|long_range_ld", help="Leave out a region; repeatable."),
+    ] = None,
 ) -> None:
     """Put summary statistics on a reference's alleles; account for every row lost."""
-    from prs import harmonise, open_genotypes, open_ld, read_sumstats, write_harmonised
+    from prs import (
+        QcRules,
+        harmonise,
+        open_genotypes,
+        open_ld,
+        read_sumstats,
+        write_harmonised,
+        write_ledger,
+    )
+    from prs import qc as apply_rules
     from prs.files import write_table
+
+    rules = QcRules(
+        min_maf=min_maf,
+        min_info=min_info,
+        min_n_share=min_n_share,
+        max_eaf_difference=max_eaf_difference,
+        sd=sd_rule,
+        ld=ld_rule,
+        exclude=tuple(exclude or ()),
+    )
 
     if (bfile is None) == (not ld):
         raise typer.BadParameter("give the variants to match to: either --bfile or --ld")
@@ -63,6 +157,7 @@ def harmonise_command(
             path, population=population, n=given_n.get(population), columns=columns
         )
         typer.echo(statistics.source.describe())
+        reference = None
         if target is not None:
             variants, eaf, name = target.variants, target.eaf(), str(bfile)
         else:
@@ -78,9 +173,15 @@ def harmonise_command(
             min_overlap=min_overlap,
             target_name=name,
         )
+        if qc:
+            harmonised = apply_rules(harmonised, eaf=eaf, ld=reference, rules=rules)
+        if ledger and harmonised.ledger is not None:
+            write_ledger(harmonised.ledger, f"{out}.{population}.ledger.tsv.gz")
         write_harmonised(harmonised, f"{out}.{population}.harmonised.tsv.gz")
         write_table(harmonised.report.to_frame(), f"{out}.{population}.match.tsv")
         typer.echo(str(harmonised.report))
+        for rule, count in harmonised.report.failed_qc.items():
+            typer.echo(f"  left out by rule {rule}: {count:,}")
         for note in harmonised.report.notes:
             if note.startswith("WARNING"):
                 typer.echo(note, err=True)
@@ -98,9 +199,18 @@ def ld_command(
         typer.Option(metavar="BED", help="LD blocks; default: split where least LD is lost."),
     ] = None,
     min_maf: Annotated[float, typer.Option(help="Leave out rarer variants.")] = 0.01,
+    precision: Annotated[
+        str,
+        typer.Option(
+            metavar="float32|int16|int8", help="How correlations are stored: exact, or rounded."
+        ),
+    ] = "float32",
     threads: Threads = None,
 ) -> None:
-    """Compute a population's LD from genotypes, block by block, into one file."""
+    """Compute a population's LD from genotypes, block by block, into one file.
+
+    A run that was killed goes on where it stopped when the same command is given again.
+    """
     from prs import compute_ld, open_genotypes, read_sample_list, write_ld
 
     reference = compute_ld(
@@ -112,7 +222,13 @@ def ld_command(
         n_threads=threads,
     )
     path = f"{out}.ld.h5"
-    write_ld(reference, path, n_threads=threads)
+    write_ld(
+        reference,
+        path,
+        precision=precision,  # type: ignore[arg-type]
+        resume=True,
+        n_threads=threads,
+    )
     for note in reference.notes:
         typer.echo(note)
     typer.echo(
