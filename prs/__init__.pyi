@@ -1,6 +1,9 @@
 from .ancestry import compute_pcs as compute_pcs
 from .ancestry import normalise_scores as normalise_scores
 from .ancestry import project as project
+from .doctor.examine import check as check
+from .doctor.findings import CheckReport as CheckReport
+from .doctor.study import check_study as check_study
 from .errors import PrsError as PrsError
 from .evaluation.evaluate import Evaluation as Evaluation
 from .evaluation.evaluate import evaluate as evaluate
@@ -25,8 +28,8 @@ from .ld.store import write_ld as write_ld
 from .matching import MatchReport as MatchReport
 from .matching import match_variants as match_variants
 from .pipeline import run_study as run_study
-from .qc import QcRules as QcRules
-from .qc import qc as qc
+from .quality import QcRules as QcRules
+from .quality import qc as qc
 from .report.write import ReportInputs as ReportInputs
 from .report.write import write_report as write_report
 from .samples import SampleTable as SampleTable

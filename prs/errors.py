@@ -43,6 +43,8 @@ class PrsError(Exception):
         How many rows offend in all (default: ``len(rows)``).
     remedy : str, optional
         What to do about it.
+    fault : str, optional
+        Short name of what is wrong, under which `prs check` lists it.
     """
 
     def __init__(
@@ -55,8 +57,10 @@ class PrsError(Exception):
         rows: Sequence[str] = (),
         n_rows: int | None = None,
         remedy: str | None = None,
+        fault: str | None = None,
     ) -> None:
         self.message = message
+        self.fault = fault
         self.path = None if path is None else str(path)
         self.line = line
         self.column = column

@@ -29,7 +29,7 @@ from prs.ld.store import open_ld, write_ld
 from prs.matching import MatchReport, match_variants
 from prs.people import combination_of, people_uncertainty, uncertainty_notes
 from prs.provenance import Provenance, digest_file
-from prs.qc import QcRules, qc
+from prs.quality import QcRules, qc
 from prs.report.write import ReportInputs, write_report
 from prs.samples import match_samples
 from prs.scoring import read_scores, score, write_scores

@@ -183,7 +183,7 @@ class Quality(_Section, frozen=True):
     Attributes
     ----------
     min_maf, min_info, min_n_share, max_eaf_difference : float
-        See `prs.qc.QcRules`; 0 (1 for the last) switches a rule off.
+        See `prs.quality.QcRules`; 0 (1 for the last) switches a rule off.
     sd, ld : bool
         Whether the implied standard deviation and the neighbours' statistics must agree.
     exclude : list of {"mhc", "long_range_ld"}

@@ -57,7 +57,8 @@ def test_help_lists_the_commands_in_the_order_of_the_work_and_at_once() -> None:
         seconds.append(time.perf_counter() - start)
     commands = [line.split()[0] for line in done.stdout.split("Commands:")[1].strip().splitlines()]
     assert commands == [
-        "harmonise", "ld", "clump", "ct", "csx", "score", "evaluate", "report", "run", "simulate",
+        "check", "harmonise", "ld", "clump", "ct", "csx", "score", "evaluate", "report", "run",
+        "simulate",
     ]  # fmt: skip
     assert min(seconds) < 0.5
 
@@ -83,8 +84,10 @@ def test_the_chain_command_by_command(study: SmallStudy, capsys: Capture) -> Non
         return printed
 
     said = ok("harmonise", "--sumstats", f"AAA={study.sumstats('AAA')}", "--bfile", study.target,
-              "--out", out)  # fmt: skip
+              "--out", out, "--ledger", "--min-maf", "0.05")  # fmt: skip
     assert "160" in said
+    ledger = pd.read_csv(f"{out}.AAA.ledger.tsv.gz", sep="\t")
+    assert list(ledger["row"]) == list(range(1, 161))
     match = pd.read_csv(f"{out}.AAA.match.tsv", sep="\t")
     assert match["n"].sum() == 160
     for population in ("AAA", "BBB"):
@@ -180,7 +183,10 @@ BAD = {
         edit_gwas(lambda f: f.assign(POS=(f["POS"].astype(int) + 12_345).astype(str))),
         ["genome build", "rs1000"],
     ),
-    "missing column": (edit_gwas(lambda f: f.drop(columns="A2")), ["gwas.AAA.txt", "other_allele"]),
+    "missing column": (
+        edit_gwas(lambda f: f.drop(columns="A1")),
+        ["gwas.AAA.txt", "effect_allele"],
+    ),
     "p and se exchanged": (
         edit_gwas(lambda f: f.rename(columns={"SE": "P", "P": "SE"})),
         ["gwas.AAA.txt", "SE"],

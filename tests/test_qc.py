@@ -18,7 +18,7 @@ from prs.ld.consistency import ld_misfits
 from prs.ld.reference import LDReference
 from prs.ld.store import open_ld
 from prs.matching import Fate
-from prs.qc import OFF, QcRules, implied_sd_ratio, qc
+from prs.quality import OFF, QcRules, implied_sd_ratio, qc
 from prs.variants import VariantTable
 
 M, N_GWAS, N_PANEL = 200, 50_000, 1000

@@ -195,8 +195,8 @@ def make_inputs(kind: str = "binary", title: str = "Demo study") -> ReportInputs
             n_target=15000,
         )
         for p, counts in {
-            "EUR": (9000, 4000, 300, 200, 600, 400, 120, 40, 12, 900, 30),
-            "AFR": (8000, 5000, 0, 0, 500, 450, 200, 0, 0, 2200, 5),
+            "EUR": (9000, 4000, 300, 200, 600, 400, 120, 40, 12, 900, 30, 70, 15),
+            "AFR": (8000, 5000, 0, 0, 500, 450, 200, 0, 0, 2200, 5, 0, 0),
         }.items()
     )
     grid = pd.DataFrame(

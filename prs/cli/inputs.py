@@ -47,7 +47,7 @@ def check_command(
 ) -> None:
     """Say what is wrong with statistics, panels and target, in a minute and without fitting."""
     from prs import check, check_study
-    from prs.check.doctor import Source
+    from prs.doctor.examine import Source
     from prs.files import write_atomically
 
     if (study is None) == (not sumstats):

@@ -236,6 +236,7 @@ def _check_odds_ratio(table: TextTable, name: str, ratio: Floats) -> None:
             column=name,
             rows=[f"odds ratio {ratio[i]:g}" for i in negative[:5]],
             n_rows=len(negative),
+            fault="effect_scale",
             remedy=f"rename it BETA, or say so: --columns odds_ratio= --columns beta={name}",
         )
 
@@ -266,6 +267,7 @@ def check_columns(
                 f"{median:.3f}: these are odds ratios",
                 path=table.path,
                 column=plan.columns["beta"],
+                fault="effect_scale",
                 remedy="rename it OR, or say so: --columns beta= --columns "
                 f"odds_ratio={plan.columns['beta']}",
             )
@@ -285,6 +287,7 @@ def check_columns(
                 column=plan.columns["se"],
                 rows=[f"beta {beta[i]:g}, se {se[i]:g}" for i in range(3)],
                 n_rows=len(beta),
+                fault="se_and_p",
                 remedy="name the columns: --columns se=NAME --columns p=NAME",
             )
     elif log_p is not None and "z" not in columns:
@@ -321,6 +324,7 @@ def _check_agreement(
         column=se_name,
         rows=[f"beta {beta[i]:g}, se {se[i]:g}, p {math.exp(log_p[i]):g}" for i in range(3)],
         n_rows=len(beta),
+        fault="se_and_p",
         remedy="check which column is the standard error of beta, and name it" + exchange,
     )
 
@@ -337,5 +341,6 @@ def _check_lone_p(table: TextTable, plan: ColumnPlan, log_p: Floats) -> None:
             "standard errors do and p-values do not",
             path=table.path,
             column=plan.columns.get("p"),
+            fault="se_and_p",
             remedy="name the columns: --columns p= --columns se=" + plan.columns.get("p", "NAME"),
         )

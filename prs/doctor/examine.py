@@ -1,0 +1,336 @@
+"""A dry run over statistics, panels and target: what is wrong, before hours are spent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prs.doctor.findings import CheckReport, Finding, Verdict
+from prs.doctor.pairs import check_against_outcome, check_pairs
+from prs.doctor.statistics import (
+    check_duplicates,
+    check_effect_allele,
+    check_inflation,
+    check_overlap,
+    check_palindromes,
+    check_panel_ancestry,
+    check_reading,
+    check_sample_size,
+    finding_of_error,
+    frequency_distance,
+)
+from prs.errors import PrsError, SettingsError
+from prs.inputs.genotypes import open_genotypes
+from prs.inputs.harmonise import HarmonisedSumStats, harmonise
+from prs.inputs.sumstats import read_sumstats
+from prs.ld.consistency import ld_misfits
+from prs.ld.store import open_ld
+from prs.matching import match_variants
+
+if TYPE_CHECKING:
+    from prs.inputs.cohort import Cohort
+    from prs.inputs.genotypes import Genotypes
+    from prs.ld.reference import LDReference
+    from prs.variants import VariantTable
+
+__all__ = ["Source", "check"]
+
+#: People of a panel: below these, correlations are mostly noise for blocks of hundreds.
+FEW_PEOPLE, TOO_FEW_PEOPLE = 300, 50
+#: LD blocks that are looked at; enough for a share.
+MAX_BLOCKS = 40
+#: Share of misfits (see `prs.ld.consistency`) that the right panel does not reach.
+MANY_MISFITS = 0.02
+#: Seconds for an iteration, measured on one core: for each entry of the LD, for each variant.
+SECONDS_AN_ENTRY, SECONDS_A_VARIANT = 5e-10, 1.5e-7
+ITERATIONS_A_POPULATION = 1000
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one population's inputs are.
+
+    Attributes
+    ----------
+    sumstats : str or Path
+        Summary statistics.
+    n : float or None
+        Effective sample size, as for `read_sumstats`.
+    columns : dict of str to str
+        Role to column.
+    ld : str, Path or None
+        LD reference or panel folder.
+    reference : Genotypes or None
+        Reference genotypes, where there is no panel; their frequencies are used.
+    """
+
+    sumstats: str | Path
+    n: float | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    ld: str | Path | None = None
+    reference: Genotypes | None = None
+
+
+@dataclass(frozen=True)
+class _Panel:
+    variants: VariantTable
+    eaf: NDArray[np.float64]
+    ld: LDReference | None
+    n_people: int | None
+    name: str
+
+
+def check(
+    sources: Mapping[str, Source],
+    *,
+    target: str | Path | None = None,
+    cohort: Cohort | None = None,
+    kind: str = "auto",
+    n_threads: int | None = None,
+) -> CheckReport:
+    """Ask of each input what could be wrong with it, and of all of them whether they agree.
+
+    Nothing is fitted and nothing is written.
+
+    Parameters
+    ----------
+    sources : mapping of str to Source
+        Inputs by population.
+    target : str or Path, optional
+        Genotypes of the people to be scored, as for `open_genotypes`.
+    cohort : Cohort, optional
+        Their outcomes: only the sign of the association of strong hits is looked at, and only
+        in people that are not kept for testing where the cohort is split.
+    kind : {"auto", "binary", "quantitative"}
+        What the GWAS's trait is; "auto" goes by the columns.
+    n_threads : int, optional
+        For the estimate of the time of the fit.
+
+    Returns
+    -------
+    CheckReport
+        Inputs that cannot be read are findings too, not exceptions.
+
+    Raises
+    ------
+    SettingsError
+        If there is nothing to check.
+    """
+    if not sources:
+        raise SettingsError("there is nothing to check", remedy="name at least one GWAS")
+    start = time.perf_counter()
+    doctor = _Doctor(sources, kind)
+    genotypes = doctor.open_target(target)
+    for population in sources:
+        doctor.examine(population, genotypes)
+    doctor.compare_panels()
+    doctor.findings += check_pairs(doctor.statistics)
+    if genotypes is not None and cohort is not None:
+        for population, statistics in doctor.statistics.items():
+            try:
+                doctor.findings.append(check_against_outcome(statistics, genotypes, cohort))
+            except PrsError as error:
+                subject = f"{population} statistics and the target's outcome"
+                doctor.findings.append(finding_of_error(error, subject))
+    doctor.estimate(n_threads)
+    return CheckReport(tuple(doctor.findings), time.perf_counter() - start)
+
+
+class _Doctor:
+    """The findings so far, and what was opened on the way."""
+
+    def __init__(self, sources: Mapping[str, Source], kind: str) -> None:
+        self.sources, self.kind = sources, kind
+        self.findings: list[Finding] = []
+        self.panels: dict[str, _Panel] = {}
+        self.statistics: dict[str, HarmonisedSumStats] = {}
+
+    def open_target(self, target: str | Path | None) -> Genotypes | None:
+        """Open the target's genotypes."""
+        if target is None:
+            return None
+        try:
+            genotypes = open_genotypes(str(target))
+        except PrsError as error:
+            self.findings.append(finding_of_error(error, "target"))
+            return None
+        figure = f"{genotypes.n_samples:,} people, {genotypes.n_variants:,} variants"
+        self.findings.append(Finding("target", "target", "pass", figure))
+        return genotypes
+
+    def examine(self, population: str, target: Genotypes | None) -> None:
+        """Read one population's statistics and panel, and put them together."""
+        source, subject = self.sources[population], f"{population} statistics"
+        panel = self._panel(population, target)
+        try:
+            statistics = read_sumstats(
+                source.sumstats,
+                population=population,
+                n=source.n,
+                columns=dict(source.columns) or None,
+            )
+        except PrsError as error:
+            self.findings.append(finding_of_error(error, subject))
+            return
+        self.findings += check_reading(statistics)
+        self.findings.append(check_duplicates(statistics))
+        self.findings.append(check_inflation(statistics))
+        if panel is None:
+            return
+        try:
+            on_panel = harmonise(
+                statistics, panel.variants, eaf=panel.eaf, target_name=f"the {panel.name}"
+            )
+        except PrsError as error:
+            self.findings.append(finding_of_error(error, f"{subject} and {panel.name}"))
+            return
+        self.statistics[population] = on_panel
+        proof = [n for n in on_panel.report.notes if "same position" in n or "matched by" in n]
+        self.findings.append(
+            Finding("build", f"{subject} and {panel.name}", "pass", "; ".join(proof))
+        )
+        self.findings.append(check_overlap(on_panel))
+        self.findings.append(check_palindromes(on_panel))
+        self.findings.append(check_effect_allele(on_panel, panel.eaf))
+        self.findings.append(check_sample_size(on_panel, panel.eaf, self.kind))
+        if panel.ld is not None:
+            self.findings.append(self._fit_to_ld(population, on_panel, panel.ld))
+
+    def _panel(self, population: str, target: Genotypes | None) -> _Panel | None:
+        """Open what the statistics will be put on: a panel, reference genotypes, the target."""
+        source = self.sources[population]
+        try:
+            if source.ld is not None:
+                ld = open_ld(source.ld, population=population)
+                name = f"LD reference {Path(source.ld).name}"
+                panel = _Panel(ld.variants, ld.eaf, ld, ld.n_samples, name)
+            else:
+                genotypes = source.reference if source.reference is not None else target
+                if genotypes is None:
+                    return None
+                name = "reference genotypes" if source.reference is not None else "target genotypes"
+                panel = _Panel(genotypes.variants, genotypes.eaf(), None, genotypes.n_samples, name)
+        except PrsError as error:
+            self.findings.append(finding_of_error(error, f"panel of {population}"))
+            return None
+        self.panels[population] = panel
+        self._panel_size(population, panel)
+        if target is not None and panel.name != "target genotypes":
+            self._panel_on_target(population, panel, target)
+        return panel
+
+    def _panel_size(self, population: str, panel: _Panel) -> None:
+        people = "unknown" if panel.n_people is None else f"{panel.n_people:,}"
+        figure = f"{panel.name}: {len(panel.variants):,} variants, people: {people}"
+        subject = f"panel of {population}"
+        if panel.n_people is None or panel.n_people >= FEW_PEOPLE:
+            self.findings.append(Finding("panel_size", subject, "pass", figure))
+            return
+        verdict: Verdict = "fail" if panel.n_people < TOO_FEW_PEOPLE else "warn"
+        remedy = "take a larger panel of the same ancestry; keep psi_max = 1"
+        self.findings.append(Finding("panel_size", subject, verdict, figure, remedy))
+
+    def _panel_on_target(self, population: str, panel: _Panel, target: Genotypes) -> None:
+        subject = f"panel of {population} and target"
+        try:
+            match = match_variants(
+                panel.variants,
+                target.variants,
+                palindromic="keep",
+                what=f"the {panel.name}",
+                target_name="the target",
+            )
+        except PrsError as error:
+            self.findings.append(finding_of_error(error, subject))
+            return
+        share = len(match.query_index) / max(len(panel.variants), 1)
+        figure = f"{len(match.query_index):,} of {len(panel.variants):,} variants ({share:.0%})"
+        if share < 0.5:
+            remedy = "impute the target, or check its build and ids: lost variants lose accuracy"
+            self.findings.append(Finding("overlap", subject, "warn", figure, remedy))
+        else:
+            self.findings.append(Finding("overlap", subject, "pass", figure))
+
+    def _fit_to_ld(
+        self, population: str, statistics: HarmonisedSumStats, ld: LDReference
+    ) -> Finding:
+        """Say which share of the statistics their neighbours contradict, in some blocks."""
+        z, n = np.full(len(ld), np.nan), np.full(len(ld), np.nan)
+        z[statistics.reference_index] = statistics.z
+        n[statistics.reference_index] = statistics.n_eff
+        subject = f"{population} statistics and their panel's LD"
+        peak = np.maximum.reduceat(np.nan_to_num(np.abs(z)), ld.block_starts[:-1])
+        blocks = np.sort(np.argsort(-peak, kind="stable")[:MAX_BLOCKS])
+        rows = np.concatenate(
+            [np.arange(ld.block_starts[b], ld.block_starts[b + 1]) for b in blocks]
+        )
+        try:
+            part = ld.subset(rows)
+            bad = int(ld_misfits(z[rows], n[rows], part).sum())
+        except PrsError as error:
+            return finding_of_error(error, subject)
+        share = bad / max(int(np.isfinite(z[rows]).sum()), 1)
+        figure = (
+            f"{bad:,} variants ({share:.2%}) of {len(blocks)} blocks contradict their neighbours"
+        )
+        if share > MANY_MISFITS:
+            return Finding(
+                "ld_consistency", subject, "warn", figure,
+                "another ancestry's LD, alleles turned in a part of the file, or several studies "
+                "of different variants",
+            )  # fmt: skip
+        return Finding("ld_consistency", subject, "pass", figure)
+
+    def compare_panels(self) -> None:
+        """Ask of each GWAS whether another population's panel is nearer than its own."""
+        for population, statistics in self.statistics.items():
+            own = self.panels[population]
+            distances: dict[str, float] = {}
+            for name, panel in self.panels.items():
+                if name == population or panel.variants is own.variants:
+                    continue
+                try:
+                    there = harmonise(statistics, panel.variants, eaf=panel.eaf, palindromic="drop")
+                except PrsError:
+                    continue
+                distance = frequency_distance(there, panel.eaf)
+                if distance is not None:
+                    distances[name] = distance
+            self.findings.append(check_panel_ancestry(statistics, own.eaf, distances))
+
+    def estimate(self, n_threads: int | None) -> None:
+        """Say about how long the joint fit takes, and how much memory it needs."""
+        import os
+
+        entries, variants = 0.0, 0
+        for population, statistics in self.statistics.items():
+            panel = self.panels[population]
+            m = len(statistics)
+            sizes = (
+                np.array([400.0] * max(m // 400, 1)) if panel.ld is None else panel.ld.block_sizes
+            )
+            kept = m / max(len(panel.variants), 1)
+            entries += float(np.sum((np.asarray(sizes) * (kept if panel.ld else 1.0)) ** 2))
+            variants += m
+        if not variants:
+            return
+        iterations = ITERATIONS_A_POPULATION * len(self.statistics)
+        seconds = iterations * (entries * SECONDS_AN_ENTRY + variants * SECONDS_A_VARIANT)
+        threads = n_threads or os.cpu_count() or 1
+        figure = (
+            f"about {_duration(2 * seconds / threads)} for {iterations:,} iterations in 2 chains "
+            f"on {threads} cores, {(4 * entries + 500 * variants) / 1e9:.1f} GB of memory"
+        )
+        self.findings.append(Finding("cost", "joint fit", "pass", figure))
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
