@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import naive_clump
@@ -16,8 +17,10 @@ from prs.inputs.genotypes import Genotypes, open_genotypes
 from prs.inputs.harmonise import HarmonisedSumStats
 from prs.inputs.sumstats import SumStatsSource
 from prs.kernels.clump import CALLED, CARRIER, TWO, haplotype_r2, pair_r2
+from prs.ld.blocks import BlockTable
+from prs.ld.compute import compute_ld
 from prs.ld.planes import read_planes
-from prs.matching import MatchReport
+from prs.matching import MatchReport, match_variants
 from prs.weights.clumping import Clumps, clump, clump_grid, write_clumps
 from prs.weights.threshold import clump_and_threshold
 
@@ -218,3 +221,31 @@ def test_thresholds_make_columns() -> None:
             np.testing.assert_array_equal(found.weights[:, 0], given.beta[index])
     with pytest.raises(SettingsError, match="larger p_thresholds"):
         clump_and_threshold(given, genotypes, p_thresholds=(1e-20,))
+
+
+def test_clumping_from_an_ld_reference_is_that_from_its_genotypes() -> None:
+    genotypes = open_genotypes(PLINK / "nasty")
+    given = read_assoc(genotypes, PLINK / "nasty.assoc")
+    # one block a chromosome, of people without missing calls: the same correlations
+    missing = np.isnan(genotypes.read_dosages())
+    people = genotypes.samples.is_founder & ~missing.all(axis=1)
+    view = genotypes.subset(variants=~missing[people].any(axis=0), samples=people)
+    chrom = np.unique(view.variants.chrom)
+    whole = BlockTable(chrom, np.ones(len(chrom), np.int64), np.full(len(chrom), 2**28))
+    ld = compute_ld(view, blocks=whole, min_maf=0, max_missing=0.9)
+    match = match_variants(given.variants, ld.variants, palindromic="keep")
+    ours = given.take(match.query_index)
+    in_panel = replace(ours, reference_index=match.target_index)
+    for settings in ({}, {"r2": 0.5, "kb": 1000}, {"p1": 0.05, "p2": 0.5, "r2": 0.01, "kb": 2}):
+        by_ld = clump(in_panel, ld=ld, **settings)
+        by_genotypes = clump(ours, genotypes, kind="dosage", **settings)
+        assert as_pairs(by_ld) == as_pairs(by_genotypes)
+    cells = {"p_thresholds": (0.01, 1), "r2": (0.1, 0.5), "kb": (100, 250)}
+    first = clump_and_threshold(in_panel, ld=ld, **cells)
+    second = clump_and_threshold(ours, genotypes, kind="dosage", **cells)
+    assert first.names == second.names
+    np.testing.assert_array_equal(first.weights, second.weights)
+    with pytest.raises(SettingsError, match="either"):
+        clump(ours, genotypes, ld=ld)
+    with pytest.raises(SettingsError, match="either"):
+        clump(ours)

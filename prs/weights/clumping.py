@@ -19,7 +19,9 @@ from prs.files import write_table
 from prs.inputs.genotypes import Genotypes
 from prs.inputs.harmonise import HarmonisedSumStats
 from prs.ld.planes import founders, read_planes
+from prs.ld.reference import LDReference
 from prs.variants import VariantTable, chromosome_labels
+from prs.weights.clumping_ld import clump_blocks
 
 __all__ = ["Clumps", "clump", "clump_grid", "write_clumps"]
 
@@ -81,8 +83,9 @@ def _names(variants: VariantTable) -> NDArray[np.object_]:
 
 def clump(
     sumstats: HarmonisedSumStats,
-    genotypes: Genotypes,
+    genotypes: Genotypes | None = None,
     *,
+    ld: LDReference | None = None,
     samples: ArrayLike | None = None,
     p1: float = 1.0,
     p2: float = 1.0,
@@ -101,9 +104,12 @@ def clump(
     Parameters
     ----------
     sumstats : HarmonisedSumStats
-        Harmonised to ``genotypes.variants``.
-    genotypes : Genotypes
-        The reference people.
+        Harmonised to ``genotypes.variants`` (or ``ld.variants``).
+    genotypes : Genotypes, optional
+        The reference people: a panel, or the people to be scored; hard calls are used.
+    ld : LDReference, optional
+        Correlations to use where there are no genotypes: r2 is then their square (of dosages,
+        whatever `kind` is), and 0 between two blocks.
     samples : index array or mask, optional
         People of `genotypes` to use; default: all.
     p1 : float
@@ -138,6 +144,7 @@ def clump(
     (owner,) = clump_grid(
         sumstats,
         genotypes,
+        ld=ld,
         samples=samples,
         p1=p1,
         limit=limit,
@@ -166,8 +173,9 @@ def write_clumps(clumps: Clumps, path: str | Path) -> None:
 
 def clump_grid(
     sumstats: HarmonisedSumStats,
-    genotypes: Genotypes,
+    genotypes: Genotypes | None = None,
     *,
+    ld: LDReference | None = None,
     samples: ArrayLike | None = None,
     p1: float = 1.0,
     limit: float = 1.0,
@@ -180,7 +188,7 @@ def clump_grid(
 
     Parameters
     ----------
-    sumstats, genotypes, samples, p1, kind, n_threads
+    sumstats, genotypes, ld, samples, p1, kind, n_threads
         As for `clump`.
     limit : float
         Variants with a larger p play no part.
@@ -203,16 +211,24 @@ def clump_grid(
         if not value > 0:
             raise SettingsError(f"kb={value} is not above 0")
     reference = sumstats.reference_index
-    if len(reference) and reference.max() >= genotypes.n_variants:
+    if (genotypes is None) == (ld is None):
+        raise SettingsError("r2 comes from either genotypes or an LD reference: give one of them")
+    n_variants = genotypes.n_variants if genotypes is not None else len(ld or ())
+    if len(reference) and reference.max() >= n_variants:
         raise InvalidValueError(
-            f"the statistics refer to variant {int(reference.max()):,} of the reference and "
-            f"these genotypes have {genotypes.n_variants:,}",
-            remedy="harmonise the statistics to genotypes.variants",
+            f"the statistics refer to variant {int(reference.max()):,} of the reference, which "
+            f"has {n_variants:,}",
+            remedy="harmonise the statistics to the variants of the genotypes or LD reference",
         )
-    people = founders(genotypes, samples)
     cells = [(float(a), float(b)) for a in r2 for b in kb]
     owners = {cell: np.full(len(reference), -1, dtype=np.int64) for cell in cells}
     usable = np.flatnonzero(sumstats.p <= limit)
+    if genotypes is None:
+        if samples is not None or ld is None:
+            raise SettingsError("samples can be chosen from genotypes, not from an LD reference")
+        order = usable[_significance_order(sumstats, usable)]
+        return clump_blocks(sumstats, ld, order, sumstats.p <= p1, cells, n_threads)
+    people = founders(genotypes, samples)
     chrom = sumstats.variants.chrom
 
     def work(code: int) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from prs.errors import SettingsError
 from prs.inputs.genotypes import Genotypes
 from prs.inputs.harmonise import HarmonisedSumStats
+from prs.ld.reference import LDReference
 from prs.weights.clumping import R2Kind, clump_grid
 from prs.weights.table import Weights
 
@@ -23,8 +24,9 @@ DEFAULT_P_THRESHOLDS = (5e-8, 1e-6, 1e-4, 1e-3, 0.01, 0.05, 0.1, 0.5, 1.0)
 
 def clump_and_threshold(
     sumstats: HarmonisedSumStats,
-    genotypes: Genotypes,
+    genotypes: Genotypes | None = None,
     *,
+    ld: LDReference | None = None,
     samples: ArrayLike | None = None,
     p_thresholds: Sequence[float] = DEFAULT_P_THRESHOLDS,
     r2: Sequence[float] = (0.1,),
@@ -40,9 +42,11 @@ def clump_and_threshold(
     Parameters
     ----------
     sumstats : HarmonisedSumStats
-        Harmonised to ``genotypes.variants``.
-    genotypes : Genotypes
+        Harmonised to ``genotypes.variants`` (or ``ld.variants``).
+    genotypes : Genotypes, optional
         The reference people.
+    ld : LDReference, optional
+        Where there are no genotypes: see `prs.weights.clumping.clump`.
     samples : index array or mask, optional
         People of `genotypes` to use; default: all founders.
     p_thresholds, r2, kb : sequence of float
@@ -74,6 +78,7 @@ def clump_and_threshold(
     owners = clump_grid(
         sumstats,
         genotypes,
+        ld=ld,
         samples=samples,
         p1=highest,
         limit=highest,
@@ -106,8 +111,11 @@ def clump_and_threshold(
     frequency = part.eaf.copy()
     unknown = np.flatnonzero(~np.isfinite(frequency))
     if len(unknown):
-        view = genotypes.subset(samples=samples, variants=part.reference_index[unknown])
-        frequency[unknown] = view.eaf()
+        rows = part.reference_index[unknown]
+        if genotypes is not None:
+            frequency[unknown] = genotypes.subset(samples=samples, variants=rows).eaf()
+        elif ld is not None:
+            frequency[unknown] = ld.eaf[rows]
     beta = _effects(part, frequency)
     return Weights(
         part.variants,
@@ -117,8 +125,10 @@ def clump_and_threshold(
         {
             "method": "clumping and thresholding",
             "population": sumstats.population,
-            "r2_kind": kind,
-            "n_reference_people": str(genotypes.n_samples),
+            "r2_kind": kind if ld is None else "dosage, of an LD reference",
+            "n_reference_people": str(
+                genotypes.n_samples if genotypes is not None else ld and ld.n_samples
+            ),
         },
     )
 
