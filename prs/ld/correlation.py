@@ -151,48 +151,27 @@ def correlate(dosages: NDArray[np.floating], *, has_dosages: bool = False) -> ND
     ndarray of float32, shape (m, m)
         Symmetric to the bit, diagonal 1; 0 beside a variant that does not vary.
     """
+    from prs.kernels.ld import sum_over_missing, to_correlation
+
     X = np.subtract(dosages.T, 1, dtype=np.float32, order="C")
-    n_people = X.shape[1]
-    if has_dosages:
-        X -= np.nanmean(X, axis=1, keepdims=True)
+    n_variants, n_people = X.shape
     missing = np.isnan(X)
-    has_missing = bool(missing.any())
-    if has_missing:
-        X[missing] = 0
-    covariance = (X @ X.T).astype(np.float64)
-    total = X.sum(axis=1, dtype=np.float64)
-    if has_missing:
-        covariance -= _mean_terms(X, total, missing)
-    else:
-        covariance -= np.outer(total, total) / n_people
-    variance = np.diagonal(covariance)
-    varies = variance > 0
-    scale = np.zeros(len(X))
-    scale[varies] = 1 / np.sqrt(variance[varies])
-    covariance *= np.outer(scale, scale)
-    correlation = covariance.astype(np.float32)
-    np.clip(correlation, -1, 1, out=correlation)
-    np.fill_diagonal(correlation, 1)
+    n_missing = np.count_nonzero(missing, axis=1)
+    n_called = n_people - n_missing
+    if has_dosages:
+        X -= np.where(n_called > 0, np.nansum(X, axis=1) / np.maximum(n_called, 1), 0)[:, None]
+    X[missing] = 0
+    products = X @ X.T
+    lost = both_lost = np.zeros((0, 0), dtype=np.int32)
+    total = np.zeros(n_variants) if has_dosages else X.sum(axis=1, dtype=np.float64)
+    if n_missing.any() and not has_dosages:
+        people = np.nonzero(missing)[1]
+        starts = np.concatenate([[0], np.cumsum(n_missing)])
+        lost, both_lost = np.empty((2, n_variants, n_variants), dtype=np.int32)
+        by_person = np.ascontiguousarray(X.astype(np.int8).T)
+        sum_over_missing(starts, people, by_person, lost)
+        sum_over_missing(starts, people, np.ascontiguousarray(missing.T).view(np.int8), both_lost)
+    # centred dosages need nothing more: their missing calls are 0, the mean
+    correlation = np.empty((n_variants, n_variants), dtype=np.float32)
+    to_correlation(products, total, n_called, n_people, lost, both_lost, correlation)
     return correlation
-
-
-def _mean_terms(
-    X: NDArray[np.float32], total: NDArray[np.float64], missing: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """Return what to take off sum(x_i x_j) for sum((x_i - mean_i)(x_j - mean_j)), both called.
-
-    With sums over people called at both i and j, and x = 0 where missing:
-    mean_i sum(x_j) + mean_j sum(x_i) - mean_i mean_j n_both.
-    """
-    from scipy.sparse import csr_matrix
-
-    n_people = X.shape[1]
-    n_missing = missing.sum(axis=1)
-    mean = total / np.maximum(n_people - n_missing, 1)
-    # Few calls are missing: sparse products cost a fraction of another dense one.
-    lost = csr_matrix(missing.astype(np.float32))
-    sum_where_lost = np.asarray(lost @ X.T, dtype=np.float64)  # [i, j]: x_j over i's missing
-    both_lost = (lost @ lost.T).toarray().astype(np.float64)
-    n_both = n_people - np.add.outer(n_missing, n_missing) + both_lost
-    term = mean[:, None] * (total[None, :] - sum_where_lost)
-    return term + term.T - np.outer(mean, mean) * n_both
