@@ -26,11 +26,15 @@ class NormalisedScores:
         Normalised scores.
     method : str
         How.
+    target_percentile : ndarray of float64, shape like `target`, or None
+        With ``empirical``: the share of the reference people of the same label with a score
+        not above the person's own (ties: half of them, as SciPy's ``percentileofscore``).
     """
 
     reference: NDArray[np.float64]
     target: NDArray[np.float64]
     method: str
+    target_percentile: NDArray[np.float64] | None = None
 
 
 def normalise_scores(
@@ -81,7 +85,10 @@ def normalise_scores(
             _within_label(ref, labels, scores, np.asarray(own, dtype=object))
             for scores, own in ((ref, labels), (new, target_labels))
         )
-        return NormalisedScores(out[0], out[1], method)
+        own = np.asarray(target_labels, dtype=object)
+        return NormalisedScores(
+            out[0], out[1], method, _percentile_within_label(ref, labels, new, own)
+        )
     if method not in ("mean", "mean+variance"):
         raise SettingsError(f"method={method!r} is not 'mean', 'mean+variance' or 'empirical'")
     X, X_new = _design(reference_pcs, target_pcs)
@@ -111,6 +118,26 @@ def _within_label(
         if len(own) > 1:
             z[labels == label] = (scores[labels == label] - own.mean(axis=0)) / own.std(axis=0)
     return z
+
+
+def _percentile_within_label(
+    reference: NDArray[np.float64],
+    reference_labels: NDArray[np.object_],
+    scores: NDArray[np.float64],
+    labels: NDArray[np.object_],
+) -> NDArray[np.float64]:
+    share = np.full(scores.shape, np.nan).reshape(len(scores), -1)
+    flat, flat_reference = scores.reshape(share.shape), reference.reshape(len(reference), -1)
+    for label in dict.fromkeys(labels):
+        own = reference_labels == label
+        if not own.any():
+            continue
+        for s in range(share.shape[1]):
+            ordered, here = np.sort(flat_reference[own, s]), flat[labels == label, s]
+            below = np.searchsorted(ordered, here, side="left")
+            up_to = np.searchsorted(ordered, here, side="right")
+            share[labels == label, s] = (below + up_to + (up_to > below)) / (2.0 * len(ordered))
+    return share.reshape(scores.shape)
 
 
 def _design(
