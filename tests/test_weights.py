@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import importlib.util
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -208,3 +212,73 @@ def test_weights_check_themselves() -> None:
     assert weights.select(["b"]).weights.ravel().tolist() == [0, 5, 0]
     with pytest.raises(ColumnError, match="no weights named 'c'"):
         weights.select("c")
+
+
+def catalog_python() -> str:
+    """A Python that has pgscatalog-core: this one, or the one that a variable names."""
+    if importlib.util.find_spec("pgscatalog") is not None:
+        return sys.executable
+    named = os.environ.get("PRS_PGSCATALOG_PYTHON", "")
+    if not named or not Path(named).exists():
+        pytest.skip("pgscatalog-core is not installed (PRS_PGSCATALOG_PYTHON can name a Python)")
+    return named
+
+
+def validate(strict: str, *paths: Path) -> None:
+    done = subprocess.run(
+        [catalog_python(), Path(__file__).with_name("pgs_validator.py"), strict, *paths],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_is_written_passes_the_catalogs_own_models(tmp_path: Path) -> None:
+    variants = VariantTable(
+        np.array([1, 23, 26, 0], np.int8),
+        np.array([5, 7, 9, 0]),
+        np.array(["rs1", "", ".", "rs4"], object),
+        np.array(["A", "C", "GTT", "T"], object),
+        np.array(["G", "T", "G", "C"], object),
+    )
+    metadata = {
+        "pgs_id": "PGS000001", "pgp_id": "PGP000001", "citation": "A et al. doi = 10.1/x",
+        "trait_reported": "height", "genome_build": "GRCh37", "trait_efo": "EFO_1|EFO_2",
+    }  # fmt: skip
+    weights = Weights(
+        variants, np.array([[1e-300], [-0.1], [1 / 3], [2]]), ("mine",), None, metadata
+    )
+    write_weights(weights, tmp_path / "full.txt", format="pgs")
+    validate("catalog", tmp_path / "full.txt")
+    bare = replace(weights, metadata={}, eaf=np.array([0.1, 0.2, 0.3, 0.4]))
+    write_weights(bare, tmp_path / "bare.txt", format="pgs")
+    validate("calculator", tmp_path / "bare.txt")
+
+
+def test_published_scores_written_again_pass_and_are_the_same(
+    tmp_path: Path, shared_data: Path
+) -> None:
+    written = []
+    for name in ("PGS000001.txt.gz", "PGS000001_hmPOS_GRCh37.txt.gz", "PGS000899.txt.gz"):
+        weights = read_weights(shared_data / "pgs" / name)
+        path = tmp_path / name.removesuffix(".gz")
+        write_weights(weights, path, format="pgs")
+        again = read_weights(path)
+        assert again.names == weights.names
+        np.testing.assert_array_equal(again.weights, weights.weights)
+        assert again.variants.to_frame().equals(weights.variants.to_frame())
+        written.append(path)
+    assert "#trait_reported=Coronary heart disease\n" in written[-1].read_text()
+    validate("calculator", *written)
+
+
+def test_refused_rows_are_named_with_their_count(shared_data: Path) -> None:
+    for name, words in (
+        ("PGS000802_hmPOS_GRCh37.txt", r"\d+ of \d+ rows are dominant"),
+        ("PGS004255_hmPOS_GRCh38.txt.gz", r"\d+ of \d+ rows are weighted by dosage"),
+        ("complex_variants_PGS000021.txt", r"\d+ of \d+ rows are diplotypes"),
+        ("complex_variants_PGS004239.txt", r"\d+ of \d+ rows are haplotypes"),
+    ):
+        with pytest.raises(FileFormatError, match=words):
+            read_weights(shared_data / "pgs" / name)

@@ -1,4 +1,4 @@
-"""PGS Catalog scoring files, formats 1.0 and 2.0, as published or harmonised."""
+"""PGS Catalog scoring files: formats 1 and 2 are read, raw or harmonised; 2.0 is written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from prs.errors import ColumnError, FileFormatError
+from prs.errors import ColumnError, FileFormatError, SettingsError
+from prs.variants import chromosome_labels
 from prs.weights.table import Weights
 from prs.weights.text import (
     MISSING,
@@ -23,7 +24,7 @@ from prs.weights.text import (
     score_name,
 )
 
-__all__ = ["read_pgs"]
+__all__ = ["pgs_table", "read_pgs"]
 
 logger = logging.getLogger(__name__)
 
@@ -122,3 +123,92 @@ def read_pgs(text: TextTable) -> Weights:
         eaf,
         metadata,
     )
+
+
+#: Header keys of format 2.0 in its order, and what they were called in 1.0; None: a heading.
+_HEADER: tuple[tuple[str, str | None], ...] = (
+    ("##POLYGENIC SCORE (PGS) INFORMATION", None),
+    ("pgs_id", "PGS ID"),
+    ("pgs_name", "PGS Name"),
+    ("trait_reported", "Reported Trait"),
+    ("trait_mapped", "Mapped Trait"),
+    ("trait_efo", "Mapped Trait ID"),
+    ("weight_type", "Weight Type"),
+    ("genome_build", "Original Genome Build"),
+    ("variants_number", "Number of Variants"),
+    ("##SOURCE INFORMATION", None),
+    ("pgp_id", "PGP ID"),
+    ("citation", "Citation"),
+    ("license", "License"),
+)
+
+
+def pgs_table(weights: Weights) -> tuple[pd.DataFrame, list[str]]:
+    """Return the rows and header lines of a PGS Catalog scoring file, format 2.0.
+
+    What is known goes in (from `Weights.metadata`, under the Catalog's names); what is not is
+    NR. A score without a Catalog id takes its own name in ``pgs_id``, as the Catalog's
+    calculator allows.
+
+    Parameters
+    ----------
+    weights : Weights
+        One score.
+
+    Returns
+    -------
+    frame : DataFrame
+        rsID, chr_name, chr_position, effect_allele, other_allele, effect_weight and, where
+        known, allelefrequency_effect.
+    header : list of str
+        Lines without their leading ``#``.
+
+    Raises
+    ------
+    SettingsError
+        If there are several scores, or variants with neither an id nor a position.
+    """
+    if weights.n_scores != 1:
+        raise SettingsError(
+            f"a PGS Catalog file holds one score and these weights have {weights.n_scores}",
+            remedy="write one file a score: weights.select(name)",
+        )
+    variants = weights.variants
+    placed = (variants.chrom > 0) & (variants.pos > 0)
+    named = (variants.id != "") & (variants.id != ".")
+    lost = np.flatnonzero(~placed & ~named)
+    if len(lost):
+        raise SettingsError(
+            f"{len(lost):,} variants have neither an rsID nor a position",
+            rows=variants.describe(lost[:5]),
+            n_rows=len(lost),
+        )
+    columns: dict[str, object] = {
+        "rsID": np.where(named, variants.id, ""),
+        "chr_name": np.where(placed, chromosome_labels(variants.chrom), ""),
+        "chr_position": np.where(placed, variants.pos.astype(object), ""),
+        "effect_allele": variants.effect_allele,
+        "other_allele": variants.other_allele,
+        "effect_weight": weights.weights[:, 0],
+    }
+    if (variants.other_allele == "").all():
+        del columns["other_allele"]
+    if weights.eaf is not None and np.isfinite(weights.eaf).all():
+        columns["allelefrequency_effect"] = weights.eaf
+    facts = dict(weights.metadata)
+    facts["pgs_name"] = facts.get("pgs_name") or facts.get("PGS Name") or weights.names[0]
+    facts["pgs_id"] = facts.get("pgs_id") or facts.get("PGS ID") or weights.names[0]
+    facts["variants_number"] = str(len(weights))
+    header = [
+        "##PGS CATALOG SCORING FILE - see https://www.pgscatalog.org/downloads/#dl_ftp_scoring",
+        "format_version=2.0",
+    ]
+    for key, old in _HEADER:
+        if old is None:
+            header.append(key.removeprefix("#"))
+            continue
+        value = facts.get(key) or facts.get(old) or ""
+        if value or key != "license":
+            # the Catalog's reader parts a line at every "=": a value must not hold one
+            header.append(f"{key}={' '.join(value.split()).replace('=', ' ') or 'NR'}")
+    return pd.DataFrame(columns), header

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from prs.errors import ColumnError, InvalidValueError, SettingsError
-from prs.variants import VariantTable, chromosome_labels
+from prs.variants import VariantTable
 
 __all__ = ["Weights", "read_weights", "write_weights"]
 
@@ -241,7 +241,8 @@ def write_weights(
         ``"prs"``: ``#key=value`` lines, then a TSV with chrom, pos, id, effect_allele,
         other_allele, eaf (where known) and one column a score. ``"plink"``: ID, A1 and the
         weights, for ``plink2 --score FILE 1 2 header-read``. ``"pgs"``: PGS Catalog scoring
-        file, version 2.0, one score.
+        file, version 2.0, one score, with the metadata that are known (see
+        `prs.weights.pgs_catalog.pgs_table`).
 
     Raises
     ------
@@ -250,6 +251,7 @@ def write_weights(
         variants without an id in ``"plink"``).
     """
     from prs.weights.files import write_text
+    from prs.weights.pgs_catalog import pgs_table
 
     path = Path(path)
     if format == "prs":
@@ -259,16 +261,7 @@ def write_weights(
         frame = _plink_frame(weights)
         header = []
     elif format == "pgs":
-        frame = _pgs_frame(weights)
-        header = [
-            "format_version=2.0",
-            f"pgs_name={weights.names[0]}",
-            f"genome_build={weights.metadata.get('genome_build', 'NR')}",
-            f"variants_number={len(weights)}",
-            *_metadata_lines(
-                weights, skip=("format_version", "pgs_name", "genome_build", "variants_number")
-            ),
-        ]
+        frame, header = pgs_table(weights)
     else:
         raise SettingsError(f"format={format!r} is not one of 'prs', 'plink', 'pgs'")
     write_text(frame, header, path)
@@ -297,23 +290,3 @@ def _plink_frame(weights: Weights) -> pd.DataFrame:
         )
     frame = pd.DataFrame({"ID": ids, "A1": weights.variants.effect_allele})
     return pd.concat([frame, pd.DataFrame(weights.weights, columns=list(weights.names))], axis=1)
-
-
-def _pgs_frame(weights: Weights) -> pd.DataFrame:
-    if weights.n_scores != 1:
-        raise SettingsError(
-            f"a PGS Catalog file holds one score and these weights have {weights.n_scores}",
-            remedy="write one file a score: weights.select(name)",
-        )
-    variants = weights.variants
-    columns: dict[str, object] = {
-        "rsID": variants.id,
-        "chr_name": np.where(variants.chrom > 0, chromosome_labels(variants.chrom), ""),
-        "chr_position": np.where(variants.pos > 0, variants.pos.astype(object), ""),
-        "effect_allele": variants.effect_allele,
-        "other_allele": variants.other_allele,
-        "effect_weight": weights.weights[:, 0],
-    }
-    if weights.eaf is not None:
-        columns["allelefrequency_effect"] = weights.eaf
-    return pd.DataFrame(columns)
