@@ -19,6 +19,12 @@ from prs.kernels.csx import (
     sweep_effects,
 )
 from prs.kernels.csx_reference import draw_block_effects
+from prs.kernels.csx_scale import (
+    apply_scale,
+    choose_small,
+    log_scale_density,
+    multiply_small,
+)
 from prs.kernels.rng import draw_normal, make_streams
 from prs.ld.reference import LDReference
 from prs.matching import MatchReport
@@ -167,35 +173,106 @@ def test_phi_and_orbit_densities_equal_the_model_s():
                 moved = 1 / (lower + (1 / psi - lower) * np.exp(-x))
                 # Jacobian of psi -> moved, and of the measure d log phi
                 log_jacobian = np.log(moved**2 / psi**2 * np.exp(-x)).sum() + s + x
-                args = (x, s, 1 / psi, chi, copies, lower, a, b)
-                values.append(log_orbit_density(*args, 0.0, 0.0, 0.0))
+                values.append(log_orbit_density(x, s, 1 / psi, chi, copies, lower, a, b))
                 twins.append(log_joint(np.exp(s + x), moved, chi, copies, a, b) + log_jacobian)
-                # with 50 effects: chi goes with beta^2, the data are in beta'b and beta'R beta
-                values.append(log_orbit_density(*args, 50.0, 3.0, 2.0))
-                likelihood = -0.5 * 3.0 * np.exp(x) + 2.0 * np.exp(x / 2)
-                carried = log_joint(np.exp(s + x), moved, chi * np.exp(x), copies, a, b)
-                twins.append(carried + log_jacobian + 50 * x / 2 + likelihood)
-            for k in (0, 1):
-                np.testing.assert_allclose(np.diff(values[k::2]), np.diff(twins[k::2]), rtol=1e-9)
+            np.testing.assert_allclose(np.diff(values), np.diff(twins), rtol=1e-9)
+
+
+def test_product_with_small_effects_and_scale_move_keep_the_residual():
+    model = build_model(*study())
+    chains = Chains(model, settings(2))
+    rng = np.random.default_rng(5)
+    chains.beta[:] = rng.standard_normal(chains.beta.shape) * 0.05
+    chains.is_small[:] = rng.random(chains.is_small.shape) < 0.7
+    blocks = np.arange(model.n_blocks)
+    layout = (model.starts, model.ld_starts, model.ld, 1.0, model.diagonal)
+    refresh_residuals(blocks, *layout, model.b, chains.beta, chains.residual)
+    multiply_small(
+        blocks, *layout, model.index, chains.is_small, chains.beta, chains.residual,
+        chains.product, chains.small_sums,
+    )  # fmt: skip
+    for k in blocks:
+        here = slice(model.starts[k], model.starts[k + 1])
+        R = model.matrix(k).astype(float)
+        np.fill_diagonal(R, model.diagonal[here])
+        for c in range(2):
+            g = np.where(chains.is_small[c, model.index[here]], chains.beta[c, here], 0.0)
+            # float32 products of m terms of size at most max |g|
+            tolerance = len(R) * np.abs(g).max() * np.finfo(np.float32).eps
+            np.testing.assert_allclose(chains.product[c, here], R @ g, atol=tolerance)
+            expected = [g @ chains.residual[c, here], g @ R @ g]
+            np.testing.assert_allclose(chains.small_sums[c, k], expected, atol=tolerance)
+    log_c = np.array([[0.2], [-0.4]])
+    before = chains.beta.copy()
+    apply_scale(
+        blocks, model.starts, model.block_group, model.index, chains.is_small, log_c,
+        chains.product, chains.beta, chains.residual,
+    )  # fmt: skip
+    factor = np.where(chains.is_small[:, model.index], np.exp(log_c / 2), 1.0)
+    np.testing.assert_allclose(chains.beta, before * factor, rtol=1e-12)
+    moved = chains.residual.copy()
+    refresh_residuals(blocks, *layout, model.b, chains.beta, chains.residual)
+    np.testing.assert_allclose(moved, chains.residual, atol=1e-6)
+
+
+def test_membership_of_the_scale_move_has_its_probability():
+    n, x_0 = 40_000, 30.0
+    rng = np.random.default_rng(1)
+    u = 1 / (0.01 * 10 ** rng.uniform(-1, 4, (1, n)))
+    inside = np.zeros((1, n), dtype=bool)
+    choose_small(
+        np.array([0]), np.array([0, n]), np.array([0]), np.array([[0.01]]), u, x_0, inside,
+        make_streams(1, (9,), (1, 1)),
+    )  # fmt: skip
+    q = 1 / (1 + (1 / (u * 0.01) / x_0) ** 2)
+    z = (inside - q).sum() / np.sqrt((q * (1 - q)).sum())
+    assert abs(z) < 4
+    assert abs(((inside - q) * np.log(u)).sum()) < 4 * np.sqrt((q * (1 - q) * np.log(u) ** 2).sum())
+
+
+def test_scale_density_is_the_model_s_along_the_orbit():
+    """Twin: the joint density of (data, beta, psi, phi, S) at the moved state, and the Jacobian."""
+    rng = np.random.default_rng(2)
+    n, a, b, x_0, lower, weight = 9, 1.0, 0.5, 30.0, 1.0, 500.0
+    for _ in range(5):
+        phi = 10 ** rng.uniform(-4, -1)
+        psi = np.minimum(stats.betaprime(a, b, scale=phi).rvs(n, random_state=rng), 0.5)
+        beta = rng.standard_normal(n) * np.sqrt(psi / weight)
+        inside = rng.random(n) < 0.6
+        R = correlation(n, rng)
+        data = R @ beta + rng.standard_normal(n) * 0.02
+        g = np.where(inside, beta, 0)
+        linear, square = weight * g @ (data - R @ beta), weight * g @ R @ g
+        outside = 1 / psi[~inside]
+        least = (1 / psi[inside]).min(initial=np.inf)
+        values, twins = [], []
+        for y in (-0.7, -0.1, 0.0, 0.3, 0.6):
+            c = np.exp(y)
+            moved_psi = np.where(inside, c * psi, psi)
+            moved = np.where(inside, np.sqrt(c), 1.0) * beta
+            x = moved_psi / (c * phi)
+            q = 1 / (1 + (x / x_0) ** 2)
+            twin = log_joint(c * phi, moved_psi, weight * moved**2, np.ones(n), a, b)
+            twin += weight * (moved @ data - 0.5 * moved @ R @ moved)
+            twin += np.log(np.where(inside, q, 1 - q)).sum()
+            twin += inside.sum() * (y + y / 2) + y  # Jacobians of psi, beta and phi; d log c
+            values.append(
+                log_scale_density(y, linear, square, phi, outside, x_0, least, lower, a, b)
+            )
+            twins.append(twin if moved_psi.max() <= 1 / lower else -np.inf)
+        np.testing.assert_allclose(np.diff(values), np.diff(twins), rtol=1e-8)
+    assert log_scale_density(1.0, 0.0, 0.0, 0.1, outside, x_0, 1.1, 1.0, a, b) == -np.inf
 
 
 # ---- the chain samples its target
 
 
 class FixedSigma(Chains):
-    """sigma stays at 1: its prior is improper, so a joint test needs it given.
-
-    Each chain has data of its own, `b`; the kernel's sums know the model's alone.
-    """
+    """sigma stays at 1: its prior is improper, so a joint test needs it given."""
 
     def _draw_sigma(self):
         super()._draw_sigma()
         self.sigma[:] = 1.0
-        for k in range(len(self.model.populations)):
-            here = self.model.effects(k)
-            beta = self.beta[:, here]
-            self.pair_sums[:, 0, k, 0] = (beta * self.b[:, here]).sum(axis=1)
-            self.pair_sums[:, 0, k, 1] = (beta * self.residual[:, here]).sum(axis=1)
 
 
 @pytest.mark.parametrize("n_populations", [1, 2, 3])
@@ -235,15 +312,14 @@ def test_joint_distribution(n_populations, psi_max):
     chains = FixedSigma(model, settings(n_chains, psi_max=psi_max, start=(0.01,) * n_chains))
     phi, psi, chains.beta[:] = prior(n_chains)
     chains.phi[:, 0], chains.u[:] = phi, 1 / psi
-    chains.b = chains.b.copy()
     for _ in range(rounds):
         for k in range(model.n_blocks):
             here = slice(model.starts[k], model.starts[k + 1])
             R = model.matrix(k).astype(float)
             np.fill_diagonal(R, model.diagonal[here])
             noise = rng.standard_normal((n_chains, len(R))) @ np.linalg.cholesky(R / 50).T
+            # data b = R beta + noise, so the residual is the noise
             chains.residual[:, here] = noise
-            chains.b[:, here] = chains.beta[:, here] @ R + noise
         chains.step(alone, accumulate=False)
     phi, psi, beta = prior(n_chains)
     assert stats.ks_2samp(chains.phi[:, 0], phi).pvalue > P_MIN

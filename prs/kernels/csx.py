@@ -247,16 +247,12 @@ def log_orbit_density(
     lower: float,
     a: float,
     b: float,
-    n_carried: float,
-    bend: float,
-    pull: float,
 ) -> float:
-    """Return the log density along the orbit of a joint scale move.
+    """Return the log density along the orbit of a joint scale move, effects left as they are.
 
-    The move by c = e^x takes u_j to lower + (u_j - lower)/c, phi to c phi and, where effects are
-    carried along, beta to sqrt(c) beta: a group of maps that keeps psi <= psi_max, so that a
-    draw of c from this density (it includes the Jacobian; Liu & Sabatti 2000, Biometrika
-    87:353) leaves the posterior as it is.
+    The move by c = e^x takes u_j to lower + (u_j - lower)/c and phi to c phi: a group of maps
+    of (psi, phi) that keeps psi <= psi_max, so that a draw of c from this density (it includes
+    the Jacobian; Liu & Sabatti 2000, Biometrika 87:353) leaves the posterior as it is.
 
     Parameters
     ----------
@@ -267,10 +263,6 @@ def log_orbit_density(
         n_j, populations with an effect of the variant.
     lower, a, b : float
         1/psi_max and the prior's shapes.
-    n_carried : float
-        Effects that move along, T; 0 where effects stay.
-    bend, pull : float
-        Sums over populations of N/sigma times beta'R beta, and beta'b; 0 where effects stay.
     """
     phi = math.exp(s + x)
     shrink = math.exp(-x)
@@ -300,18 +292,15 @@ def log_orbit_density(
     log_grown += math.log(grown)
     log_u += math.log(plain)
     log_copies += math.log(powers)
-    value = (
+    return (
         (b * len(u) + 0.5) * (s + x)
         - math.log1p(phi)
         - (a + b) * log_grown
         + (b - 1.0) * log_u
         + 0.5 * log_copies
+        - 0.5 * quadratic
         - len(u) * x
     )
-    if n_carried == 0.0:
-        return value - 0.5 * quadratic
-    c = math.exp(x)
-    return value - 0.5 * c * quadratic + 0.5 * n_carried * x - 0.5 * c * bend + math.sqrt(c) * pull
 
 
 @jit
@@ -361,53 +350,46 @@ def update_phi(
     a: float,
     b: float,
     log_phi: float,
-    widths: NDArray[np.float64],
-    n_carried: float,
-    bend: float,
-    pull: float,
+    width: float,
+    move_orbit: bool,
     stream: NDArray[np.uint64],
-) -> tuple[float, float]:
-    """Draw log phi given psi; then move (psi, phi), then (psi, phi, beta), along their scale.
-
-    All three by slices (Neal 2003, Annals of Statistics 31:705).
+) -> float:
+    """Draw log phi given psi, then move (psi, phi) jointly along their scale; both by slices.
 
     Parameters
     ----------
     u, chi : ndarray of float64, shape (P,)
-        One chain's, one group's; `u` is changed by the joint moves, `chi` by the last.
+        One chain's, one group's; `u` is changed by the joint move.
     copies : ndarray of int64, shape (P,)
     lower, a, b : float
     log_phi : float
         Where the chain is.
-    widths : ndarray of float64, shape (3,)
-        Widths of the first slice intervals (any fixed positive numbers are valid).
-    n_carried, bend, pull : float
-        For the last move, see `log_orbit_density`.
+    width : float
+        Width of the first slice interval (any fixed positive number is valid).
+    move_orbit : bool
+        Whether to make the joint move.
 
     Returns
     -------
-    log_phi, x : float
-        The new log phi; effects are to be multiplied by e^(x/2).
+    float
+        The new log phi.
     """
-    x = 0.0
-    for part in range(3):
-        carried, curve, slope = 0.0, 0.0, 0.0
-        if part == 2:
-            carried, curve, slope = n_carried, bend, pull
+    for part in range(2 if move_orbit else 1):
         at = log_phi if part == 0 else 0.0
-        level = _log_density_of_part(
-            part, at, log_phi, u, chi, copies, lower, a, b, carried, curve, slope
-        )
+        if part == 0:
+            level = log_phi_density(at, u, a, b)
+        else:
+            level = log_orbit_density(at, log_phi, u, chi, copies, lower, a, b)
         level += math.log(draw_uniform(stream))
-        width = widths[part]
         low = at - width * draw_uniform(stream)
         high = low + width
-        for side in range(2):  # stepping out
+        for side in range(2):  # stepping out (Neal 2003)
             for _ in range(_MAX_STEPS):
                 end = low if side == 0 else high
-                value = _log_density_of_part(
-                    part, end, log_phi, u, chi, copies, lower, a, b, carried, curve, slope
-                )
+                if part == 0:
+                    value = log_phi_density(end, u, a, b)
+                else:
+                    value = log_orbit_density(end, log_phi, u, chi, copies, lower, a, b)
                 if value < level:
                     break
                 if side == 0:
@@ -417,9 +399,10 @@ def update_phi(
         x = at
         while high - low > 1e-14:  # shrinkage
             x = low + (high - low) * draw_uniform(stream)
-            value = _log_density_of_part(
-                part, x, log_phi, u, chi, copies, lower, a, b, carried, curve, slope
-            )
+            if part == 0:
+                value = log_phi_density(x, u, a, b)
+            else:
+                value = log_orbit_density(x, log_phi, u, chi, copies, lower, a, b)
             if value >= level:
                 break
             if x < at:
@@ -433,27 +416,4 @@ def update_phi(
             for j in range(len(u)):
                 u[j] = lower + (u[j] - lower) * shrink
             log_phi += x
-    for j in range(len(u)):
-        chi[j] *= math.exp(x)
-    return log_phi, x
-
-
-@jit
-def _log_density_of_part(
-    part: int,
-    x: float,
-    log_phi: float,
-    u: NDArray[np.float64],
-    chi: NDArray[np.float64],
-    copies: NDArray[np.int64],
-    lower: float,
-    a: float,
-    b: float,
-    n_carried: float,
-    bend: float,
-    pull: float,
-) -> float:
-    """Return the density that one part of `update_phi` slices."""
-    if part == 0:
-        return log_phi_density(x, u, a, b)
-    return log_orbit_density(x, log_phi, u, chi, copies, lower, a, b, n_carried, bend, pull)
+    return log_phi
