@@ -41,6 +41,8 @@ populations = ["{main}"]
 single = ["{main}"] # PRS-CS with one GWAS
 joint = true     # PRS-CSx with all of them
 phi = "auto"
+n_iter = 1500
+n_burnin = 500
 
 [evaluation]
 reference_ancestry = "{main}"
