@@ -232,3 +232,17 @@ def test_superpopulations_of_1000_genomes(shared_data: Path) -> None:
     placed = project(pcs, genotypes.subset(samples=~reference))
     found = assign_ancestry(pcs.scores, label[reference], placed, min_probability=0.5)
     assert (found.label == label[~reference]).mean() >= 0.99
+
+
+def test_long_range_ld_is_left_out(tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    variants = make_variants(400, step=250_000)  # chromosome 1 to 50 Mb, chromosome 2 to 100 Mb
+    x = rng.binomial(2, 0.4, (200, 400)).astype(float)
+    write_bed(tmp_path / "g", x, variants, SampleTable.from_ids(range(200)))
+    genotypes = open_genotypes(tmp_path / "g")
+    kept = prune_by_ld(genotypes, r2=1.0)
+    chrom, pos = genotypes.variants.chrom, genotypes.variants.pos
+    inside = ((chrom == 1) & (pos >= 48e6)) | ((chrom == 2) & (pos >= 86e6) & (pos <= 100.5e6))
+    assert inside.sum() > 20
+    np.testing.assert_array_equal(kept, np.flatnonzero(~inside))
+    assert len(prune_by_ld(genotypes, r2=1.0, long_range=True)) == 400

@@ -1,0 +1,160 @@
+"""Studies with one sample: nested cross-fitting, and optimism by bootstrapping the selection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from prs.errors import SettingsError
+from prs.evaluation.accuracy import delong
+from prs.evaluation.regression import design_matrix
+from prs.evaluation.risk_models import assign_folds
+
+__all__ = ["Optimism", "Selection", "best_column", "cross_fit", "selection_optimism"]
+
+Floats = NDArray[np.float64]
+Index = NDArray[np.int64]
+Selection = Callable[[Index], Floats]
+"""Everything that is chosen by looking at outcomes, as one function: given the people to look at
+(indices, perhaps repeated), the score of all N people, shape (N,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Optimism:
+    """An accuracy with what the selection added to it taken off.
+
+    Attributes
+    ----------
+    apparent : float
+        In the people that the selection looked at.
+    optimism : float
+        Mean over bootstrap samples of (accuracy in the sample selected on) - (in everybody).
+    corrected : float
+        apparent - optimism (Harrell et al. 1996, Stat Med 15:361).
+    replicates : ndarray of float64, shape (B,)
+        The optimism of each sample.
+    """
+
+    apparent: float
+    optimism: float
+    corrected: float
+    replicates: Floats
+
+
+def accuracy_of(score: Floats, outcome: Floats, kind: str) -> float:
+    """Return the AUC (binary) or squared correlation of a score."""
+    if kind == "binary":
+        return float(delong(score[:, None], outcome).auc[0])
+    if score.std() == 0.0:
+        return 0.0
+    return float(np.corrcoef(score, outcome)[0, 1] ** 2)
+
+
+def best_column(
+    scores: ArrayLike, outcome: ArrayLike, *, kind: str, covariates: ArrayLike | None = None
+) -> Selection:
+    """Return the selection "the column that does best", as clumping and thresholding makes it.
+
+    Parameters
+    ----------
+    scores : array_like, shape (N, S)
+    outcome : array_like, shape (N,)
+    kind : {"binary", "quantitative"}
+    covariates : array_like, shape (N, C), optional
+        For a quantitative outcome, regressed out of it first.
+    """
+    values, y = np.asarray(scores, np.float64), np.asarray(outcome, np.float64)
+    x = np.empty((len(y), 0)) if covariates is None else np.asarray(covariates, np.float64)
+
+    def select(people: Index) -> Floats:
+        target = y[people]
+        if kind != "binary" and x.shape[1]:
+            design, independent = design_matrix(x[people])
+            q, _ = np.linalg.qr(design[:, independent])
+            target = target - q @ (q.T @ target)
+        every = [accuracy_of(values[people, s], target, kind) for s in range(values.shape[1])]
+        return np.asarray(values[:, int(np.argmax(every))])
+
+    return select
+
+
+def _strata(outcome: Floats, kind: str, group: ArrayLike | None) -> NDArray[np.int64]:
+    codes = np.zeros(len(outcome), np.int64)
+    if group is not None:
+        _, codes = np.unique(np.asarray(group).astype(str), return_inverse=True)
+    return 2 * codes.astype(np.int64) + ((outcome == 1.0) if kind == "binary" else 0)
+
+
+def cross_fit(
+    select: Selection,
+    outcome: ArrayLike,
+    *,
+    kind: str,
+    group: ArrayLike | None = None,
+    n_folds: int = 5,
+    seed: int = 0,
+) -> Floats:
+    """Return everybody's score by a selection that did not look at them (nested cross-fitting).
+
+    Scores of different folds may be different columns: each is put on the scale of its
+    selection's own people (mean 0, SD 1) first. Judged with `evaluate` on a cohort without a
+    split, whose risk models are cross-fitted in turn, this uses one sample for all.
+
+    Parameters
+    ----------
+    select : Selection
+        All that looks at outcomes.
+    outcome : array_like, shape (N,)
+    kind : {"binary", "quantitative"}
+    group : array_like of str, shape (N,), optional
+        Folds are even within groups (and case status).
+    n_folds, seed : int
+
+    Returns
+    -------
+    ndarray of float64, shape (N,)
+    """
+    y = np.asarray(outcome, np.float64)
+    if not 2 <= n_folds <= len(y):
+        raise SettingsError(f"n_folds={n_folds} for {len(y):,} people")
+    folds = assign_folds(_strata(y, kind, group), n_folds, seed, (5,))
+    out = np.empty(len(y))
+    for fold in range(n_folds):
+        inside = np.flatnonzero(folds != fold)
+        score = select(inside)
+        sd = float(score[inside].std()) or 1.0
+        held_out = folds == fold
+        out[held_out] = (score[held_out] - score[inside].mean()) / sd
+    return out
+
+
+def selection_optimism(
+    select: Selection,
+    outcome: ArrayLike,
+    *,
+    kind: str,
+    group: ArrayLike | None = None,
+    n_bootstrap: int = 200,
+    seed: int = 0,
+) -> Optimism:
+    """Estimate how much too good an accuracy is, by repeating the whole selection.
+
+    Parameters are those of `cross_fit`; `n_bootstrap` samples are drawn within groups and case
+    status.
+    """
+    y = np.asarray(outcome, np.float64)
+    strata = _strata(y, kind, group)
+    members = [np.flatnonzero(strata == s) for s in np.unique(strata)]
+    everybody = np.arange(len(y))
+    apparent = accuracy_of(select(everybody), y, kind)
+    replicates = np.empty(n_bootstrap)
+    for b in range(n_bootstrap):
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(6, b)))
+        drawn = np.concatenate([m[rng.integers(0, len(m), len(m))] for m in members])
+        score = select(drawn)
+        replicates[b] = accuracy_of(score[drawn], y[drawn], kind) - accuracy_of(score, y, kind)
+    optimism = float(replicates.mean())
+    return Optimism(apparent, optimism, apparent - optimism, replicates)
