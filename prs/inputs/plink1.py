@@ -283,7 +283,7 @@ def _read_table(path: Path, columns: tuple[str, ...], types: dict[str, str]) -> 
         raise _first_fault(path, data, columns, types, None)
     try:
         frame = pd.read_csv(io.BytesIO(data), dtype=types, **options)
-    except (ValueError, pd.errors.ParserError) as error:
+    except (ValueError, OverflowError, pd.errors.ParserError) as error:
         raise _first_fault(path, data, columns, types, error) from error
     # a row that is one cell short is padded in silence; its last cell comes out missing
     if _is_blank(frame[columns[-1]]).any():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from pathlib import Path
 
 import pandas as pd
 
-from prs.errors import ColumnError, InvalidValueError
+from prs.errors import ColumnError, FileFormatError, InvalidValueError
 from prs.files import read_bytes
 
 __all__ = ["read_prevalence"]
@@ -44,9 +45,16 @@ def read_prevalence(value: str | Path) -> float | dict[str, float]:
 
 
 def _read_table(path: Path) -> dict[str, float]:
-    frame = pd.read_csv(
-        io.BytesIO(read_bytes(path, "table of prevalences")), sep=r"[\t,; ]+", engine="python"
-    )
+    text = read_bytes(path, "table of prevalences").decode("utf-8", "replace")
+    try:
+        frame = pd.read_csv(
+            io.StringIO(text), sep=r"[\t,; ]+", engine="python", index_col=False, dtype=str,
+            quoting=csv.QUOTE_NONE,
+        )  # fmt: skip
+    except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError, csv.Error) as error:
+        raise FileFormatError(
+            f"is not a table of two columns, group and prevalence ({error})", path=path
+        ) from error
     if frame.shape[1] != 2:
         raise ColumnError(
             f"has {frame.shape[1]} columns, where two are expected: group, prevalence", path=path

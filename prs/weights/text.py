@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,8 @@ def split_table(path: Path, data: bytes) -> TextTable:
     first = _decode(
         data[at : data.find(b"\n", at) % (len(data) + 1)].strip(b"\r\n"), path, line + 1
     )
+    if not first.strip():
+        raise FileFormatError("weights file has no row besides comments", path=path)
     separator = "\t" if "\t" in first else "," if "," in first and " " not in first else " "
     cells = _cells(first, separator)
     n_columns = len(cells)
@@ -122,7 +125,13 @@ def read_frame(text: TextTable, names: list[str], numbers: Sequence[str]) -> pd.
     types: dict[str, Any] = {name: np.float64 if name in numbers else object for name in names}
     na = {name: list(MISSING) for name in numbers}
     try:
-        return pd.read_csv(io.BytesIO(text.body), dtype=types, na_values=na, **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # a longer row loses cells
+            return pd.read_csv(io.BytesIO(text.body), dtype=types, na_values=na, **options)
+    except pd.errors.ParserWarning as error:
+        raise FileFormatError(
+            f"a row has more than {len(names)} columns", path=text.path, line=text.first_line
+        ) from error
     except pd.errors.ParserError as error:
         found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
         line = text.first_line + int(found[2]) - 1 if found else None
@@ -135,8 +144,12 @@ def read_frame(text: TextTable, names: list[str], numbers: Sequence[str]) -> pd.
         ) from error
     except UnicodeDecodeError as error:
         raise FileFormatError("not a text file (UTF-8)", path=text.path) from error
-    except ValueError as error:
-        frame = pd.read_csv(io.BytesIO(text.body), dtype=object, **options)
+    except (ValueError, OverflowError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", pd.errors.ParserWarning)
+            frame = pd.read_csv(
+                io.BytesIO(text.body), dtype=object, encoding_errors="replace", **options
+            )
         for name in numbers:
             cells = [str(cell).strip() for cell in frame[name]]
             bad = [i for i, c in enumerate(cells) if c not in MISSING and not _is_number(c)]
