@@ -12,6 +12,7 @@ from .inputs.cohort import read_cohort as read_cohort
 from .inputs.genotypes import Genotypes as Genotypes
 from .inputs.genotypes import open_genotypes as open_genotypes
 from .inputs.genotypes import read_sample_list as read_sample_list
+from .inputs.genotypes import read_variant_list as read_variant_list
 from .inputs.harmonise import HarmonisedSumStats as HarmonisedSumStats
 from .inputs.harmonise import harmonise as harmonise
 from .inputs.harmonise import write_harmonised as write_harmonised
@@ -22,6 +23,7 @@ from .inputs.sumstats import read_sumstats as read_sumstats
 from .ld.blocks import read_blocks as read_blocks
 from .ld.blocks import split_blocks as split_blocks
 from .ld.compute import compute_ld as compute_ld
+from .ld.pairs import pairwise_r2 as pairwise_r2
 from .ld.reference import LDReference as LDReference
 from .ld.store import open_ld as open_ld
 from .ld.store import write_ld as write_ld
@@ -53,5 +55,6 @@ from .weights.table import Weights as Weights
 from .weights.table import read_weights as read_weights
 from .weights.table import write_weights as write_weights
 from .weights.threshold import clump_and_threshold as clump_and_threshold
+from .weights.threshold_fit import fit_thresholds as fit_thresholds
 
 __version__: str

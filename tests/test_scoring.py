@@ -375,3 +375,25 @@ def test_unmatched_weights_are_listed_with_the_reason(tmp_path: Path) -> None:
     assert listed["reason"].tolist() == ["not_found"]
     said = pd.read_csv(tmp_path / "x.scores.variants.tsv", sep="\t")["coding"]
     assert "a missing call counts 2 x frequency" in said[0]
+
+
+@pytest.mark.parametrize("at", ["reading", "writing"])
+def test_an_interrupted_run_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    genotypes = open_genotypes(PLINK / "nasty")
+    weights = read_weights(PLINK / "nasty.score")
+
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    if at == "reading":
+        monkeypatch.setattr(Genotypes, "read_packed", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            write_scores(score(genotypes, weights, n_threads=2), tmp_path / "x.scores.tsv")
+    else:
+        scores = score(genotypes, weights)
+        monkeypatch.setattr(Path, "replace", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            write_scores(scores, tmp_path / "x.scores.tsv")
+    assert list(tmp_path.iterdir()) == []

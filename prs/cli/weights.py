@@ -10,7 +10,6 @@ import typer
 
 from prs.cli.app import app
 from prs.cli.options import (
-    Bfile,
     Keep,
     NByPopulation,
     Out,
@@ -27,11 +26,22 @@ OneSumstats = Annotated[
 ]
 
 
+Panel = Annotated[
+    str | None,
+    typer.Option("--bfile", metavar="PREFIX", help="PLINK fileset that r2 is computed from."),
+]
+LdFile = Annotated[
+    str | None,
+    typer.Option("--ld", metavar="PATH", help="LD reference to use where there is no fileset."),
+]
+
+
 @app.command("clump")
 def clump_command(
-    bfile: Bfile,
     sumstats: OneSumstats,
     out: Out,
+    bfile: Panel = None,
+    ld: LdFile = None,
     p1: Annotated[float, typer.Option(help="Greatest p of an index variant.")] = 1.0,
     p2: Annotated[float, typer.Option(help="Greatest p of a member that is listed.")] = 1.0,
     r2: Annotated[float, typer.Option(help="A member's r2 with the index is above this.")] = 0.1,
@@ -47,10 +57,10 @@ def clump_command(
     from prs import clump
     from prs.files import write_table
 
-    harmonised, genotypes = _harmonise_to_genotypes(bfile, sumstats, keep, palindromic)
+    harmonised, panel = _harmonise_to_panel(bfile, ld, sumstats, keep, palindromic)
     clumps = clump(
         harmonised,
-        genotypes,
+        **panel,
         p1=p1,
         p2=p2,
         r2=r2,
@@ -64,9 +74,10 @@ def clump_command(
 
 @app.command("ct")
 def ct_command(
-    bfile: Bfile,
     sumstats: OneSumstats,
     out: Out,
+    bfile: Panel = None,
+    ld: LdFile = None,
     p_thresholds: Annotated[
         str, typer.Option("--p-thresholds", help="Thresholds, separated by commas.")
     ] = "5e-8,1e-6,1e-4,1e-3,0.01,0.05,0.1,0.5,1",
@@ -74,15 +85,37 @@ def ct_command(
     kb: Annotated[str, typer.Option(help="Clumping distances, separated by commas.")] = "250",
     keep: Keep = None,
     palindromic: Palindromic = "frequency",
+    target: Annotated[
+        str | None,
+        typer.Option("--target", metavar="PREFIX", help="Fileset of people to score every cell."),
+    ] = None,
+    cohort: Annotated[
+        Path | None,
+        typer.Option("--cohort", metavar="FILE", help="Table of these people: fit every cell."),
+    ] = None,
+    outcome: Annotated[str | None, typer.Option("--outcome", metavar="COLUMN")] = None,
+    covariates: Annotated[str, typer.Option(metavar="COLUMNS", help="By commas.")] = "",
+    split: Annotated[
+        str, typer.Option(metavar="COLUMN", help="Column with tuning and test.")
+    ] = "split",
+    permutations: Annotated[
+        int, typer.Option(min=0, help="Permutations for an empirical p of the best cell.")
+    ] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the permutations.")] = 1,
     threads: Threads = None,
 ) -> None:
-    """Clumping and thresholding: one column of weights for each cell of the grid."""
+    """Clumping and thresholding: one column of weights for each cell of the grid.
+
+    With --target, --cohort and --outcome all cells are also scored and fitted among the tuning
+    people, and the tables that PRSice-2 users know are written: .prsice, .summary, .best and
+    .all_score.
+    """
     from prs import clump_and_threshold, write_weights
 
-    harmonised, genotypes = _harmonise_to_genotypes(bfile, sumstats, keep, palindromic)
+    harmonised, panel = _harmonise_to_panel(bfile, ld, sumstats, keep, palindromic)
     weights = clump_and_threshold(
         harmonised,
-        genotypes,
+        **panel,
         p_thresholds=numbers(p_thresholds, "--p-thresholds"),
         r2=numbers(r2, "--r2"),
         kb=numbers(kb, "--kb"),
@@ -93,31 +126,86 @@ def ct_command(
         f"wrote {out}.weights.tsv: {len(weights.variants):,} variants, "
         f"{len(weights.names):,} columns"
     )
-
-
-def _harmonise_to_genotypes(bfile, sumstats, keep, palindromic):  # type: ignore[no-untyped-def]
-    """Read one file of summary statistics and match it to a fileset's variants."""
-    from prs import harmonise, match_samples, open_genotypes, read_sample_list, read_sumstats
-
-    ((population, path),) = pairs([sumstats], "--sumstats", "GWAS").items()
-    genotypes = open_genotypes(bfile)
-    if keep is not None:
-        _, index = match_samples(
-            read_sample_list(keep), genotypes.samples, what="--keep", target_name=bfile, path=keep
+    given = {"--target": target, "--cohort": cohort, "--outcome": outcome}
+    if any(value is not None for value in given.values()):
+        _require(given)
+        _fit_cells(
+            weights, out, target, cohort, outcome, covariates, split, permutations, seed, threads
         )
-        genotypes = genotypes.subset(samples=index)
+
+
+def _fit_cells(  # type: ignore[no-untyped-def]
+    weights, out, target, cohort, outcome, covariates, split, permutations, seed, threads
+):
+    """Score all cells, fit them among the tuning people and write PRSice-2's tables."""
+    from prs import open_genotypes, read_cohort, score, write_scores
+    from prs.weights.threshold_fit import fit_thresholds, write_threshold_fit
+
+    scores = score(open_genotypes(target), weights, n_threads=threads)
+    write_scores(scores, f"{out}.scores.tsv")
+    people = read_cohort(
+        cohort,
+        outcome=outcome,
+        covariates=[name for name in covariates.split(",") if name.strip()],
+        labels=(),
+        split=split,
+    )
+    fit = fit_thresholds(scores, people, n_permutations=permutations, seed=seed)
+    files = write_threshold_fit(fit, out)
+    best = fit.summary.iloc[0]
+    typer.echo(
+        f"best of {len(fit.table)} cells among {best['N']:,} tuning people: {fit.best}, "
+        f"R2 {best['PRS.R2']:.4g}, {best['Num_SNP']:,} variants. Judge it on test people."
+    )
+    typer.echo("wrote " + " ".join(str(file) for file in files))
+
+
+def _harmonise_to_panel(bfile, ld, sumstats, keep, palindromic):  # type: ignore[no-untyped-def]
+    """Read one file of summary statistics and match it to the variants that r2 is known of."""
+    from prs import (
+        harmonise,
+        match_samples,
+        open_genotypes,
+        open_ld,
+        read_sample_list,
+        read_sumstats,
+    )
+
+    if (bfile is None) == (ld is None):
+        raise typer.BadParameter("give what r2 is computed from: either --bfile or --ld")
+    ((population, path),) = pairs([sumstats], "--sumstats", "GWAS").items()
+    panel: dict[str, Any]
+    if ld is not None:
+        if keep is not None:
+            raise typer.BadParameter("--keep chooses people of --bfile, not of --ld")
+        reference = open_ld(ld, population=None if population == "GWAS" else population)
+        panel = {"ld": reference}
+        variants, eaf = reference.variants, reference.eaf
+    else:
+        genotypes = open_genotypes(bfile)
+        if keep is not None:
+            _, index = match_samples(
+                read_sample_list(keep),
+                genotypes.samples,
+                what="--keep",
+                target_name=bfile,
+                path=keep,
+            )
+            genotypes = genotypes.subset(samples=index)
+        panel = {"genotypes": genotypes}
+        variants, eaf = genotypes.variants, genotypes.eaf()
     statistics = read_sumstats(path, population=population, need_n=False)
     harmonised = harmonise(
         statistics,
-        genotypes.variants,
-        eaf=genotypes.eaf(),
+        variants,
+        eaf=eaf,
         palindromic=palindromic,
         min_overlap=0.0,
         prefer="p",
-        target_name=bfile,
+        target_name=bfile or ld,
     )
     typer.echo(str(harmonised.report))
-    return harmonised, genotypes
+    return harmonised, panel
 
 
 @app.command("csx")

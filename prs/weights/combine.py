@@ -185,7 +185,7 @@ def combine(
         completely.
     """
     names = tuple(columns) if columns is not None else scores.names
-    tuning, values = _tuning_people(scores.select(names), cohort)
+    tuning, values = tuning_people(scores.select(names), cohort)
     mean, sd = values.mean(axis=0), values.std(axis=0, ddof=1)
     notes = [f"score {names[s]!r} does not vary and is left out" for s in np.flatnonzero(sd == 0)]
     sd = np.where(sd > 0, sd, 1.0)
@@ -270,7 +270,7 @@ def select_best(
         If there are no tuning people or no column varies among them.
     """
     names = tuple(columns) if columns is not None else scores.names
-    tuning, values = _tuning_people(scores.select(names), cohort)
+    tuning, values = tuning_people(scores.select(names), cohort)
     _require_variation(tuning)
     design = np.column_stack([np.ones(tuning.n), tuning.covariates])
     residual = values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
@@ -309,7 +309,7 @@ def select_best(
     )
 
 
-def _tuning_people(scores: Scores, cohort: Cohort) -> tuple[Cohort, NDArray[np.float64]]:
+def tuning_people(scores: Scores, cohort: Cohort) -> tuple[Cohort, NDArray[np.float64]]:
     """Return the tuning people who have scores, and these."""
     tuning = cohort.tuning()
     here, there = match_samples(

@@ -1,0 +1,93 @@
+"""C+T as PRSice reports it: fits against statsmodels, permutations against their law, files."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_combine import people
+
+from prs.errors import SettingsError
+from prs.weights.threshold_fit import fit_thresholds, write_threshold_fit
+
+CELLS = tuple(f"EUR_r2_0.1_kb_250_p_{p}" for p in ("5e-08", "0.01", "1"))
+
+
+def cells(n: int, binary: bool = False, seed: int = 0):  # type: ignore[no-untyped-def]
+    scores, cohort = people(n, binary=binary, seed=seed)
+    return replace(scores, names=CELLS), cohort
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_fits_are_those_of_statsmodels(binary: bool) -> None:
+    import statsmodels.api as sm
+
+    scores, cohort = cells(600, binary)
+    fit = fit_thresholds(scores, cohort)
+    tuning = cohort.tuning()
+    place = {iid: i for i, iid in enumerate(scores.samples.iid)}
+    X = scores.values[[place[iid] for iid in tuning.ids]]
+    covariates = tuning.covariates - tuning.covariates.mean(axis=0)
+    null = np.column_stack([np.ones(tuning.n), covariates])
+    y = tuning.outcome
+
+    def model(design: np.ndarray):  # type: ignore[no-untyped-def]
+        if not binary:
+            return sm.OLS(y, design).fit()
+        return sm.GLM(y, design, family=sm.families.Binomial()).fit(tol=1e-14)
+
+    def r2(fitted) -> float:  # type: ignore[no-untyped-def]
+        if not binary:
+            return float(fitted.rsquared)
+        alone = model(np.ones((len(y), 1))).llf
+        return (1 - np.exp(2 * (alone - fitted.llf) / len(y))) / (1 - np.exp(2 * alone / len(y)))
+
+    for s in range(3):
+        full = model(np.column_stack([null, X[:, s]]))
+        row = fit.table.iloc[s]
+        # both solve normal equations of condition below 1e7: eps x 1e7 with a margin
+        np.testing.assert_allclose(row["Coefficient"], full.params[-1], rtol=1e-6)
+        np.testing.assert_allclose(row["Standard.Error"], full.bse[-1], rtol=1e-6)
+        np.testing.assert_allclose(row["P"], full.pvalues[-1], rtol=1e-4)
+        expected = 1 - (1 - r2(full)) / (1 - r2(model(null)))
+        np.testing.assert_allclose(row["R2"], expected, atol=1e-8)
+    assert fit.table["Threshold"].tolist() == [5e-8, 0.01, 1]
+    assert fit.best == fit.table.loc[fit.table["R2"].idxmax(), "score"]
+    assert sorted(fit.tuning_ids) == sorted(tuning.ids)
+
+
+def test_permutations_give_the_p_of_the_best_of_many() -> None:
+    scores, cohort = cells(300)
+    strong = fit_thresholds(scores, cohort, n_permutations=199, seed=3)
+    assert strong.summary["Empirical.P"][0] == 1 / 200
+    again = fit_thresholds(scores, cohort, n_permutations=199, seed=3)
+    assert again.summary.equals(strong.summary)
+    # without an effect p is uniform on the steps of 1/100: its mean over 40 studies is 0.505
+    # with a standard error of 0.29 / sqrt(40) = 0.046; four of them on either side
+    values = []
+    for seed in range(40):
+        drawn = np.random.default_rng(seed).normal(size=cohort.n)
+        null = replace(cohort, outcome=drawn)
+        fit = fit_thresholds(scores, null, n_permutations=99, seed=seed)
+        values.append(fit.summary["Empirical.P"][0])
+    assert abs(np.mean(values) - 0.505) < 4 * 0.046
+
+
+def test_only_tuning_people_choose_and_files_say_who(tmp_path: Path) -> None:
+    scores, cohort = cells(300)
+    fit = fit_thresholds(scores, cohort)
+    wild = scores.values.copy()
+    is_test = np.isin(scores.samples.iid, cohort.test().ids)
+    wild[is_test] = 1e6
+    assert fit_thresholds(replace(scores, values=wild), cohort).summary.equals(fit.summary)
+    files = write_threshold_fit(fit, tmp_path / "x")
+    assert [f.suffix for f in files] == [".prsice", ".summary", ".best", ".all_score"]
+    best = pd.read_csv(tmp_path / "x.best", sep="\t")
+    assert best["In_Regression"].tolist() == np.where(is_test, "No", "Yes").tolist()
+    np.testing.assert_array_equal(best["PRS"], scores.select(fit.best).values[:, 0])
+    assert pd.read_csv(tmp_path / "x.all_score", sep="\t").shape == (300, 5)
+    with pytest.raises(SettingsError):
+        fit_thresholds(scores, replace(cohort, split=None))
