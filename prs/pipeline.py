@@ -15,7 +15,9 @@ import numpy as np
 import pandas as pd
 
 from prs.ancestry.kinship import find_relatives, least_kinship, relatives_note
-from prs.evaluation.evaluate import evaluate
+from prs.evaluation.distance import accuracy_by_distance, genetic_distance
+from prs.evaluation.evaluate import Evaluation, evaluate
+from prs.evaluation.risk_models import predict_risks
 from prs.files import write_atomically, write_table
 from prs.individuals import top_loci
 from prs.inputs.cohort import Cohort, read_cohort
@@ -32,7 +34,7 @@ from prs.provenance import Provenance, digest_file
 from prs.quality import QcRules, qc
 from prs.report.write import ReportInputs, write_report
 from prs.samples import match_samples
-from prs.scoring import read_scores, score, write_scores
+from prs.scoring import Scores, read_scores, score, write_scores
 from prs.stages import Stages
 from prs.study import CsxSettings, Population, Study, read_study
 from prs.weights.choose import choose_scores
@@ -554,6 +556,7 @@ class _Run:
                     provenance=provenance.to_dict(),
                     notes=[*self.cohort.notes, *(note for k in kin for note in k["note"])],
                     uncertainty=sure_tables,
+                    distance=self._by_distance(scores, evaluation),
                 ),
                 self.folder,
             )
@@ -577,6 +580,54 @@ class _Run:
             work=work,
         )
         return page
+
+    def _by_distance(self, scores: Scores, evaluation: Evaluation) -> pd.DataFrame | None:
+        """Judge the main score along genetic distance from the reference ancestry's people."""
+        target = self.study.target
+        if not target.pcs:
+            return None
+        placed = read_cohort(
+            self.study.file(target.cohort),
+            outcome=target.outcome,
+            kind=target.kind,
+            covariates=[*target.covariates, *target.pcs],
+            labels=[target.ancestry],
+            split=target.split,
+        )
+        rows, at = match_samples(
+            placed.samples, scores.samples, what="the cohort", target_name="the scores"
+        )
+        people = placed.take(rows)
+        main = self.study.report.main_score or evaluation.scores[-1]
+        n_pcs = len(target.pcs)
+        pcs, covariates = people.covariates[:, -n_pcs:], people.covariates[:, :-n_pcs]
+        label = people.labels[target.ancestry]
+        home = label == evaluation.reference_group
+        judged = np.ones(people.n, bool) if people.split is None else people.split == "test"
+        point = scores.select(main).values[at, 0]
+        predicted = None
+        if people.outcome_kind == "binary":
+            train = judged if people.split is None else people.split == "tuning"
+            predicted = predict_risks(
+                people.outcome,
+                point,
+                covariates,
+                label,
+                train,
+                binary=True,
+                methods={},
+            ).uncorrected[judged]
+        table = accuracy_by_distance(
+            point[judged],
+            people.outcome[judged],
+            genetic_distance(pcs, pcs[home])[judged],
+            kind=people.outcome_kind,
+            covariates=covariates[judged],
+            predicted=predicted if people.split is not None else None,
+            confidence=self.study.evaluation.confidence,
+        )
+        table.insert(0, "score", main)
+        return table
 
     def _threshold_choices(self) -> pd.DataFrame | None:
         """Return how well each cell of clumping and thresholding did in tuning people."""

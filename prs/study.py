@@ -50,6 +50,9 @@ class Target(_Section, frozen=True):
     split : str or None
         Column with ``tuning`` and ``test``; without it nothing is tuned and the whole cohort
         is the test sample.
+    pcs : list of str
+        Columns of principal components: accuracy is also judged along genetic distance from
+        the people of the reference ancestry.
     """
 
     genotypes: str
@@ -59,6 +62,7 @@ class Target(_Section, frozen=True):
     covariates: list[str] = []
     ancestry: str = "ancestry"
     split: str | None = None
+    pcs: list[str] = []
 
 
 class Population(_Section, frozen=True):

@@ -26,7 +26,7 @@ from prs.evaluation.intervals import (
 )
 from prs.evaluation.regression import design_matrix, fit_linear, fit_logistic
 
-__all__ = ["accuracy_by_distance", "genetic_distance"]
+__all__ = ["accuracy_by_distance", "describe_trend", "genetic_distance"]
 
 Floats = NDArray[np.float64]
 _EDGE = 1e-12

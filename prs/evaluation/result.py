@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -142,12 +144,51 @@ class Evaluation:
     def __repr__(self) -> str:
         return f"<{self._title()}>"
 
+    def plot_accuracy(self, **options: Any) -> Any:
+        """Draw accuracy by ancestry and score (`prs.report.figures.plot_accuracy`)."""
+        return _figures().plot_accuracy(self, **options)
+
+    def plot_calibration(self, **options: Any) -> Any:
+        """Draw calibration curves by ancestry (`prs.report.figures.plot_calibration`)."""
+        return _figures().plot_calibration(self, **options)
+
+    def plot_deciles(self, **options: Any) -> Any:
+        """Draw risk by decile and ancestry (`prs.report.figures.plot_deciles`)."""
+        return _figures().plot_deciles(self, **options)
+
+    def plot_portability(self, **options: Any) -> Any:
+        """Draw accuracy over the reference's (`prs.report.figures.plot_portability`)."""
+        return _figures().plot_portability(self, **options)
+
     def _repr_html_(self) -> str:
+        """Return the summary, the notes and four figures, as a notebook shows them."""
+        pictures = "".join(
+            f'<img src="data:image/png;base64,{_png(draw())}" alt="{alt}" style="max-width:100%">'
+            for draw, alt in (
+                (self.plot_accuracy, "Accuracy by ancestry"),
+                (self.plot_calibration, "Calibration by ancestry"),
+                (self.plot_deciles, "Risk by decile and ancestry"),
+                (self.plot_portability, "Accuracy relative to the reference ancestry"),
+            )
+        )
+        return self._html_text() + pictures
+
+    def _html_text(self) -> str:
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
         table = self.summary().to_html(index=False, escape=True, border=0)
         return f"<p>{html.escape(self._title())}</p>{table}" + (
             f"<ul>{notes}</ul>" if notes else ""
         )
+
+
+def _figures() -> Any:
+    """Return the figures' module. It lies above this one: loaded by name, when it is asked for."""
+    return import_module("prs.report.figures")
+
+
+def _png(figure: Any) -> str:
+    style = import_module("prs.report.style")
+    return base64.b64encode(style.png_bytes(figure)).decode("ascii")
 
 
 def _with_interval(row: Mapping[Any, Any], column: str) -> str:

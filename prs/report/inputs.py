@@ -197,6 +197,8 @@ class ReportInputs:
         ``people`` (`PeopleUncertainty.to_frame`, drawn and never written out), ``groups``
         (`PeopleUncertainty.by_group`), ``loci`` (`prs.individuals.top_loci`), ``notes``
         (column note); empty: no posterior draws were made.
+    distance : DataFrame, optional
+        From `prs.evaluation.distance.accuracy_by_distance`, with a column score in front.
     """
 
     title: str
@@ -217,3 +219,4 @@ class ReportInputs:
     intended_use: str = ""
     prs_rs: Mapping[str, str] | Mapping[int, str] = field(default_factory=dict)
     uncertainty: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    distance: pd.DataFrame | None = None

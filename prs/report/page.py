@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from prs.evaluation.distance import describe_trend
 from prs.report import figures
 from prs.report.inputs import ReportInputs, Traces, runs_of
 from prs.report.page_tables import page_tables
@@ -25,7 +26,7 @@ from prs.report.tables import (
     flatten_settings,
     participants_frame,
 )
-from prs.report.uncertainty_figures import plot_uncertainty
+from prs.report.uncertainty_figures import plot_distance, plot_uncertainty
 from prs.report.verdicts import LEVELS, Verdict, headline, judge, rules
 from prs.report.views import (
     MEASURE_NAMES,
@@ -155,6 +156,7 @@ def build_page(inputs: ReportInputs) -> Page:
         ),
         "files": sorted(f"tables/{name}.tsv" for name in frames),
         "tables": page_tables(inputs, frames, score),
+        "distance_note": None if inputs.distance is None else describe_trend(inputs.distance),
         "uncertainty_score": _first(inputs, "groups", "score") or score,
         "uncertainty_level": f"{float(_first(inputs, 'groups', 'level') or 0.9):.0%}",
         "uncertainty_notes": [
@@ -263,6 +265,17 @@ def _figures(
     ]  # fmt: skip
     if not inputs.match_reports:
         listed.pop()
+    along = inputs.distance
+    if along is not None:
+        listed.append(
+            PageFigure(
+                "distance",
+                lambda: plot_distance(along),
+                f"Accuracy of {score} in fifths of genetic distance. " + describe_trend(along),
+                f"{score}: accuracy, and calibration slope of one model for everybody, by genetic "
+                f"distance from {evaluation.reference_group}, whatever the label.",
+            )
+        )
     people, sure = inputs.uncertainty.get("people"), inputs.uncertainty.get("groups")
     if people is not None and sure is not None:
         listed.append(

@@ -74,6 +74,13 @@ _CALIBRATION = {
 }  # fmt: skip
 
 
+_DISTANCE = {
+    "bin": "fifth of distance", "distance": "mean distance", "n": "people", "n_events": "cases",
+    "value": "accuracy", "oe": "observed / expected", "intercept": "intercept",
+    "slope": "calibration slope",
+}  # fmt: skip
+
+
 def _contrasts_table(evaluation: Evaluation, score: str) -> HtmlTable:
     """Return a row a group: the top decile, against what, and the trend over deciles."""
     binary = evaluation.outcome_kind == "binary"
@@ -170,6 +177,9 @@ def page_tables(
         if name in frames:
             named = {str(c): _HEADINGS.get(str(c), str(c).replace("_", " ")) for c in frames[name]}
             tables[name] = html_table(frames[name], named, digits)
+    if "distance" in frames:
+        bins = frames["distance"][frames["distance"]["bin"] != "trend"]
+        tables["distance"] = _joined(bins, _DISTANCE)
     if "uncertainty" in frames:
         tables["uncertainty"] = _uncertainty_table(frames["uncertainty"])
     if "loci" in frames:

@@ -274,6 +274,7 @@ def collect_frames(
         "weights": weights_frame(inputs.weights),
         "top_weights": top_weights_frame(inputs.weights, score),
         "ct_grid": inputs.ct_grid if inputs.ct_grid is not None else pd.DataFrame(),
+        "distance": inputs.distance if inputs.distance is not None else pd.DataFrame(),
         "uncertainty": inputs.uncertainty.get("groups", pd.DataFrame()),
         "loci": inputs.uncertainty.get("loci", pd.DataFrame()),
         "prs_rs": pd.DataFrame([vars(item) for item in items]),

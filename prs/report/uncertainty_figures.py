@@ -12,10 +12,11 @@ from prs.report.style import (
     ancestry_colors,
     figure_with_message,
     in_house_style,
+    new_figure,
     write_in_axes,
 )
 
-__all__ = ["plot_uncertainty"]
+__all__ = ["plot_distance", "plot_uncertainty"]
 
 #: People drawn in a panel.
 _N_SHOWN = 120
@@ -68,4 +69,42 @@ def plot_uncertainty(people: pd.DataFrame, *, top: float = 0.1) -> Figure:
         ax.plot(x, x, ".", color=colors[group], ms=2.5)
     figure.supxlabel("percentile of the score within the ancestry", fontsize=9.5)
     figure.supylabel("credible interval", fontsize=9.5)
+    return figure
+
+
+@in_house_style
+def plot_distance(table: pd.DataFrame) -> Figure:
+    """Draw accuracy and calibration slope along genetic distance, with intervals.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `prs.evaluation.distance.accuracy_by_distance`.
+
+    Returns
+    -------
+    Figure
+        Two panels (one where no predictions were given): accuracy; calibration slope.
+    """
+    rows = table[(table["bin"] != "trend") & table["value"].notna()]
+    if rows.empty:
+        return figure_with_message("Insufficient data for accuracy along genetic distance.")
+    measure = {"auc": "AUC", "r2": "R²"}[str(rows["measure"].iloc[0])]
+    panels = [("value", measure, 0.5 if measure == "AUC" else 0.0)]
+    if rows["slope"].notna().any():
+        panels.append(("slope", "calibration slope", 1.0))
+    figure = new_figure(4.2 * len(panels), 2.8)
+    axes = np.ravel(figure.subplots(1, len(panels), squeeze=False))
+    for ax, (column, title, null) in zip(axes, panels, strict=True):
+        x, y, low, high = (
+            rows[c].to_numpy(dtype=float)
+            for c in ("distance", column, f"{column}_lower", f"{column}_upper")
+        )
+        ax.axhline(null, color=MUTED, lw=0.9, ls=(0, (4, 3)))
+        ax.vlines(x, low, high, color="#0072b2", lw=1.6)
+        ax.plot(x, y, "o-", color="#0072b2", ms=5, lw=0.8, mec="white", mew=0.6)
+        ax.set_title(title)
+        if column != "value":
+            ax.set_ylim(min(0.0, float(np.nanmin(low))), max(1.5, float(np.nanmax(high))))
+    figure.supxlabel("genetic distance (mean of the fifth)", fontsize=9.5)
     return figure
