@@ -393,3 +393,20 @@ def test_an_interrupted_run_writes_nothing(
         with pytest.raises(KeyboardInterrupt):
             write_scores(scores, tmp_path / "x.scores.tsv")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_shortcut_for_identical_variants_matches_as_the_engine_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    genotypes = open_genotypes(SEX / "sex")
+    weights = drawn_weights(genotypes, 2)
+    doubled = genotypes.subset(variants=[0, 0, 1, 2])
+    twice = weights.take(np.array([0, 0, 1, 2]))
+    for view, table in ((genotypes, weights), (doubled, twice), (doubled, weights)):
+        quick = score(view, table, min_overlap=0)
+        with monkeypatch.context() as patch:
+            patch.setattr("prs.weights.matching._are_identical", lambda a, b: False)
+            engine = score(view, table, min_overlap=0)
+        np.testing.assert_array_equal(quick.values, engine.values)
+        assert quick.reports[0].counts == engine.reports[0].counts
+    assert quick.n_used[0] == 3

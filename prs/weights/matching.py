@@ -28,6 +28,7 @@ PalindromicChoice: TypeAlias = Literal["auto", "frequency", "keep", "drop"]
 #: Up to this share of strand flips among the variants that can show them, a file is taken to be
 #: on the genotypes' strand: single flips are alleles of other variants at the site.
 MAX_FLIPS_OF_ONE_STRAND = 0.01
+_COMPLEMENT = {"A": "T", "T": "A", "C": "G", "G": "C"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +118,8 @@ def match_weights(
     def match(
         rule: Literal["frequency", "keep", "drop"], eaf: NDArray[np.float64] | None = None
     ) -> VariantMatch:
+        if rule == "keep" and _are_identical(query, target):
+            return _match_in_order(query)
         return match_variants(
             query,
             target,
@@ -181,3 +184,40 @@ def _complete(variants: VariantTable, target: VariantTable) -> tuple[VariantTabl
         variants = replace(variants, other_allele=other)
         notes.append(f"other allele of {found:,} variants taken from the genotypes")
     return variants, notes
+
+
+def _are_identical(query: VariantTable, target: VariantTable) -> bool:
+    """Whether the two are the same variants in the same order, no variant twice."""
+    site = query.site_key
+    if not (
+        len(query) == len(target)
+        and np.array_equal(site, target.site_key)
+        and np.all((query.chrom > 0) & (query.pos > 0))
+        and np.all(site[1:] >= site[:-1])
+        and np.array_equal(query.effect_allele, target.effect_allele)
+        and np.array_equal(query.other_allele, target.other_allele)
+        and np.all(query.other_allele != "")
+    ):
+        return False
+    seen = set()
+    again = site[1:] == site[:-1]
+    for i in np.flatnonzero(np.append(again, False) | np.append(False, again)).tolist():
+        pair = (query.effect_allele[i], query.other_allele[i])
+        for alleles in (frozenset(pair), frozenset(_COMPLEMENT.get(a, a) for a in pair)):
+            if (site[i], alleles, i) not in seen and (site[i], alleles) in seen:
+                return False
+            seen |= {(site[i], alleles), (site[i], alleles, i)}
+    return True
+
+
+def _match_in_order(query: VariantTable) -> VariantMatch:
+    """Return the match of a table to its like."""
+    rows = np.arange(len(query))
+    same = np.where(query.is_palindromic, Fate.PALINDROMIC_SAME, Fate.SAME)
+    return VariantMatch(
+        rows,
+        rows,
+        np.ones(len(query), dtype=np.int8),
+        same.astype(np.int8),
+        ("the variants are those of the genotypes, in the same order",),
+    )
