@@ -46,7 +46,9 @@ def gwas_vcf_as_table(table: TextTable) -> TextTable:
             line=table.skipped,
             remedy="extract one study first: bcftools view -s STUDY",
         )
-    _, first = next(table.blocks())
+    first = table.held
+    if first is None:  # a long file: its first block is looked at and read again
+        _, first = next(replace(table, opened=[]).blocks())
     cells = first.split(b"\n", 1)[0].decode("utf-8", "replace").split("\t")
     given = cells[8].split(":") if len(cells) > 8 else []
     keys = [key for key in _KEYS if key in given]
@@ -89,10 +91,7 @@ def gwas_vcf_as_table(table: TextTable) -> TextTable:
             rows.append(b"\t".join((*cells[:5], *picked)))
         return b"\n".join(rows)
 
-    converted = replace(
-        table, separator="\t", header=tuple(header), convert=convert, held=table.held
-    )
-    return converted
+    return replace(table, separator="\t", header=tuple(header), convert=convert)
 
 
 def _controls(total: bytes, cases: bytes) -> bytes:

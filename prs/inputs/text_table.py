@@ -9,7 +9,8 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +68,16 @@ class TextTable:
     comments: tuple[str, ...] = ()
     held: bytes | None = None
     convert: Callable[[bytes, int], bytes] | None = None
+    #: of a long file the blocks that were opened and not yet read: taken once, then read again
+    opened: list[Iterator[bytes]] = field(default_factory=list, repr=False)
 
     def blocks(self) -> Iterator[tuple[int, bytes]]:
         """Yield (1-based line of the first line, whole lines without the header) in turn."""
         line = self.skipped + 1
-        raw = iter([self.held]) if self.held is not None else self._rows_again()
+        if self.held is not None:
+            raw = iter([self.held])
+        else:
+            raw = self.opened.pop() if self.opened else self._rows_again()
         for block in raw:
             n_lines = block.count(b"\n")
             yield line, block if self.convert is None else self.convert(block, line)
@@ -271,6 +277,8 @@ def whole_lines(path: Path, what: str) -> Iterator[bytes]:
             raise FileFormatError(f"is a binary file, where {what} were expected", path=path)
         # quotes (as R writes them) say nothing; a quoted separator is refused by width
         piece = piece.replace(b'"', b"")
+        if b"\r" in piece:  # a return alone ends a line, too
+            piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         end = piece.rfind(b"\n") + 1
         if end:
             yield rest + piece[:end]
@@ -327,6 +335,8 @@ def open_table(path: str | Path, what: str) -> TextTable:
     table = TextTable(
         path, skipped, separator, header, what, tuple(comments), rows if more is None else None
     )
+    if more is not None:
+        table.opened.append(chain((rows, more), blocks))
     if not rows.strip() and more is None:
         raise FileFormatError("has a header and no rows", path=path, line=1)
     if more is None:
@@ -344,6 +354,10 @@ def _check_widths(table: TextTable, rows: bytes, line: int) -> None:
             newline = rows.rfind(b"\n", offset, stop)
             stop = newline + 1 if newline >= 0 else len(data)
         buffer = np.frombuffer(data[offset:stop], dtype=np.uint8)
+        n_lines = _lines_if_all_fit(buffer, table.separator, width)
+        if n_lines:
+            line, offset = line + n_lines, stop
+            continue
         counts = _cells_per_line(buffer, table.separator)
         bad = np.flatnonzero((counts != width) & (counts > 0))
         if len(bad):
@@ -362,6 +376,19 @@ def _check_widths(table: TextTable, rows: bytes, line: int) -> None:
             )
         line += len(counts)
         offset = stop
+
+
+def _lines_if_all_fit(buffer: NDArray[np.uint8], separator: str, width: int) -> int:
+    """Return the number of lines if each has `width` cells by its separators; else 0."""
+    if separator == r"\s+" or width < 2 or buffer[-1] != 10:
+        return 0
+    newlines = np.flatnonzero(buffer == 10)
+    marks = np.flatnonzero(buffer == ord(separator))
+    if len(marks) != (width - 1) * len(newlines):
+        return 0
+    first, last = marks[:: width - 1], marks[width - 2 :: width - 1]
+    inside = np.all(last < newlines) and np.all(first[1:] > newlines[:-1])
+    return len(newlines) if inside else 0
 
 
 def _cells_per_line(buffer: NDArray[np.uint8], separator: str) -> NDArray[np.int64]:

@@ -149,7 +149,7 @@ def read_blocks(path: str | Path) -> BlockTable:
             continue
         if not labels and not bad and cells[0].lower() in ("chr", "chrom", "chromosome"):
             continue
-        if len(cells) < 3 or not (cells[1].isdecimal() and cells[2].isdecimal()):
+        if len(cells) < 3 or not all(c.isdecimal() and len(c) < 12 for c in cells[1:3]):
             bad.append((number, line))
             continue
         labels.append(cells[0])
