@@ -129,3 +129,35 @@ def test_relative_risks_average_to_one() -> None:
     b = np.log(1.8)
     se = np.sqrt((np.exp(b * b) - 1) / len(z))
     assert relative.mean() == pytest.approx(1.0, abs=4.5 * se)
+
+
+def test_evaluate_command_takes_times(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from prs.cli import main
+
+    rng = np.random.default_rng(5)
+    n = 600
+    score = rng.normal(size=n)
+    event_time = rng.exponential(10 / np.exp(0.6 * score))
+    censored = rng.uniform(1, 20, n)
+    ids = [f"p{i}" for i in range(n)]
+    pd.DataFrame(
+        {
+            "IID": ids,
+            "ancestry": np.where(np.arange(n) < 400, "EUR", "AFR"),
+            "split": np.where(np.arange(n) % 2, "test", "tuning"),
+            "event": (event_time <= censored).astype(int),
+            "years": np.minimum(event_time, censored),
+        }
+    ).to_csv(tmp_path / "c.tsv", sep="\t", index=False)
+    pd.DataFrame({"FID": 0, "IID": ids, "s": score}).to_csv(
+        tmp_path / "s.tsv", sep="\t", index=False
+    )
+    arguments = ["evaluate", "--scores", tmp_path / "s.tsv", "--cohort", tmp_path / "c.tsv"]
+    arguments += ["--outcome", "event", "--time", "years", "--split", "split"]
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in [*arguments, "--out", tmp_path / "out"]])
+    assert not stop.value.code, capsys.readouterr().err
+    table = pd.read_csv(tmp_path / "out.survival.tsv", sep="\t").set_index("group")
+    assert table.loc["all", "n"] == 300
+    assert 1.4 < table.loc["EUR", "hazard_ratio"] < 2.4
+    assert table.loc["EUR", "c"] > 0.58

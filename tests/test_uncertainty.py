@@ -246,3 +246,48 @@ def test_what_all_people_share_is_not_uncertainty() -> None:
     again = summarise_draws(apart, ids=names(170), score=score, group=group)
     np.testing.assert_allclose(again.score_sd[:150], plain.score_sd[:150])
     assert again.score_sd[150:].min() > 1.0
+
+
+def test_report_has_a_section_on_one_person(tmp_path: Path) -> None:
+    from test_evaluation import make_study
+
+    from prs.evaluation.distance import accuracy_by_distance
+    from prs.evaluation.evaluate import evaluate
+    from prs.report.write import ReportInputs, write_report
+
+    scores, cohort = make_study()
+    evaluation = evaluate(scores, cohort, n_bootstrap=100)
+    rng = np.random.default_rng(1)
+    n = len(scores.samples.iid)
+    order = {iid: i for i, iid in enumerate(cohort.samples.iid)}
+    at = [order[iid] for iid in scores.samples.iid]
+    group, outcome = cohort.labels["ancestry"][at], cohort.outcome[at]
+    point = scores.values[:, 0]
+    draws = point[:, None] + rng.normal(size=(n, 60))
+    u = summarise_draws(draws, ids=scores.samples.iid, score=point, group=group, min_reference=200)
+    distance = accuracy_by_distance(point, outcome, rng.gamma(2.0, size=n), kind="binary")
+    inputs = ReportInputs(
+        "T", scores, cohort, evaluation,
+        uncertainty={
+            "people": u.to_frame(),
+            "groups": u.by_group(),
+            "notes": pd.DataFrame({"note": ["The chains have not converged."]}),
+        },
+        distance=distance,
+    )  # fmt: skip
+    page = write_report(inputs, tmp_path).read_text(encoding="utf-8")
+    assert "of these, interval wholly inside it" in page
+    assert "The chains have not converged." in page
+    assert "120 people to rank among (floor 200)" in page  # ADM
+    assert "for each SD of genetic distance" in page
+    for name in ("uncertainty", "distance"):
+        assert (tmp_path / "figures" / f"{name}.svg").exists()
+        assert (tmp_path / "tables" / f"{name}.tsv").exists()
+    # Nobody's own figures leave in the tables or the JSON.
+    text = (tmp_path / "report.json").read_text(encoding="utf-8")
+    assert '"p17"' not in text
+    without = write_report(ReportInputs("T", scores, cohort, evaluation), tmp_path / "b")
+    assert "cannot be said here" in without.read_text(encoding="utf-8")
+    shown = evaluation._repr_html_()
+    assert shown.count("data:image/png;base64,") == 4
+    assert evaluation.plot_deciles(score="good").axes

@@ -112,6 +112,16 @@ CaseControl = Annotated[
 ]
 
 
+Time = Annotated[
+    str | None,
+    typer.Option(
+        "--time",
+        metavar="COLUMN",
+        help="Follow-up time: the outcome is then event (case) or censored; hazard ratios and C.",
+    ),
+]
+
+
 @app.command("evaluate")
 def evaluate_command(
     scores: ScoresFile,
@@ -123,10 +133,15 @@ def evaluate_command(
     covariates: Covariates = "",
     split: Split = None,
     case_control: CaseControl = False,
+    time: Time = None,
     seed: Seed = 1,
 ) -> None:
     """Judge scores by group: accuracy, calibration and decile risks, each with an interval."""
     from prs.evaluation.evaluate import write_tables
+
+    if time is not None:
+        _evaluate_survival(scores, cohort, outcome, time, out, by, covariates, split)
+        return
 
     evaluation, _, _ = _evaluate(
         scores, cohort, outcome, by, prevalence, covariates, split, case_control, seed
@@ -199,3 +214,39 @@ def _evaluate(scores, cohort, outcome, by, prevalence, covariates, split, case_c
         seed=seed,
     )
     return evaluation, read, people
+
+
+def _evaluate_survival(scores, cohort, outcome, time, out, by, covariates, split):  # type: ignore[no-untyped-def]
+    """Judge scores for a time-to-event outcome and write the table."""
+    from prs import match_samples, read_cohort, read_scores
+    from prs.evaluation.survival import evaluate_survival
+    from prs.files import write_table
+
+    named = [name.strip() for name in covariates.split(",") if name.strip()]
+    people = read_cohort(
+        cohort,
+        outcome=outcome,
+        covariates=[*named, time],
+        labels=[by],
+        split=split,
+        kind="binary",
+    )
+    if split is not None:
+        people = people.test()
+    read = read_scores(scores)
+    rows, at = match_samples(
+        people.samples, read.samples, what="the cohort", target_name="the scores"
+    )
+    people = people.take(rows)
+    table = evaluate_survival(
+        read.values[at],
+        people.covariates[:, -1],
+        people.outcome,
+        names=read.names,
+        group=people.labels[by],
+        covariates=people.covariates[:, :-1],
+    )
+    path = f"{out}.survival.tsv"
+    write_table(table, path)
+    typer.echo(table.drop(columns=["sd"]).to_string(index=False, float_format="%.3f"))
+    typer.echo(f"wrote {path}")
