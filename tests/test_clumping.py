@@ -249,3 +249,16 @@ def test_clumping_from_an_ld_reference_is_that_from_its_genotypes() -> None:
         clump(ours, genotypes, ld=ld)
     with pytest.raises(SettingsError, match="either"):
         clump(ours)
+
+
+@pytest.mark.parametrize("kind", ["haplotype", "dosage"])
+def test_a_grid_is_its_cells_one_by_one(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    genotypes = open_genotypes(PLINK / "nasty")
+    given = read_assoc(genotypes, PLINK / "nasty.assoc")
+    monkeypatch.setattr("prs.weights.clumping._FIRST_OF_PAIRS", 7)
+    grid = clump_grid(given, genotypes, r2=(0.1, 0.3, 0.5), kb=(2, 100, 250), p1=0.5, kind=kind)
+    assert len(grid) == 9
+    for (r2, kb), owner in grid.items():
+        options = {"r2": (r2,), "kb": (kb,), "p1": 0.5, "kind": kind}
+        (alone,) = clump_grid(given, genotypes, **options).values()
+        np.testing.assert_array_equal(owner, alone)

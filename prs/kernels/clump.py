@@ -19,6 +19,7 @@ __all__ = [
     "CALLED",
     "CARRIER",
     "TWO",
+    "clump_pairs",
     "clump_variants",
     "dosage_r2",
     "gather_people",
@@ -404,3 +405,37 @@ def r2_of_pairs(
                 r2[n_kept] = value
                 n_kept += 1
     return n_kept
+
+
+@jit
+def clump_pairs(
+    starts: NDArray[np.int64],
+    partner: NDArray[np.int64],
+    pair_r2_values: NDArray[np.float64],
+    order: NDArray[np.int64],
+    first: NDArray[np.int64],
+    last: NDArray[np.int64],
+    r2: float,
+    owner: NDArray[np.int64],
+) -> None:
+    """Do as `clump_variants`, with r2 of all pairs known.
+
+    Parameters
+    ----------
+    starts : ndarray of int64, shape (M + 1,)
+        Variant i has pairs ``starts[i] : starts[i + 1]``.
+    partner : ndarray of int64
+        The other variant of each pair.
+    pair_r2_values : ndarray of float64
+        Its r2; pairs that are not there are below every threshold.
+    order, first, last, r2, owner
+        As for `clump_variants`.
+    """
+    for i in order:
+        if owner[i] >= 0:
+            continue
+        owner[i] = i
+        for k in range(starts[i], starts[i + 1]):
+            j = partner[k]
+            if owner[j] < 0 and first[i] <= j < last[i] and pair_r2_values[k] > r2:
+                owner[j] = i

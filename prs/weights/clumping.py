@@ -27,6 +27,13 @@ __all__ = ["Clumps", "clump", "clump_grid", "write_clumps"]
 
 logger = logging.getLogger(__name__)
 
+#: From so many cells on, r2 of all pairs is computed once and kept, as far as it is not small
+#: (else there would be too many pairs to keep).
+_MANY_CELLS = 3
+_LEAST_R2_OF_PAIRS = 0.05
+#: Variants whose pairs are computed at once.
+_FIRST_OF_PAIRS = 256
+
 R2Kind: TypeAlias = Literal["haplotype", "dosage"]
 
 
@@ -261,18 +268,59 @@ def _clump_chromosome(
     owners: dict[tuple[float, float], NDArray[np.int64]],
 ) -> None:
     """Clump one chromosome; `rows` of the statistics are sorted by position."""
-    from prs.kernels.clump import clump_variants
+    from prs.kernels.clump import clump_pairs, clump_variants
 
     planes, sums = read_planes(genotypes, sumstats.reference_index[rows], people)
     pos = sumstats.variants.pos[rows].astype(np.int64)
     order = _significance_order(sumstats, rows)
     order = order[sumstats.p[rows[order]] <= p1]
-    for (r2, kb), owner in owners.items():
+    windows = {}
+    for _, kb in owners:
         reach = int(kb * 1000 * (1 + 1e-12)) - 1
         first = np.searchsorted(pos, pos - reach, side="left")
-        last = np.searchsorted(pos, pos + reach, side="right")
+        windows[kb] = first, np.searchsorted(pos, pos + reach, side="right")
+    least = min(r2 for r2, _ in owners)
+    pairs = None
+    if len(owners) >= _MANY_CELLS and least >= _LEAST_R2_OF_PAIRS:
+        last = windows[max(windows)][1]
+        pairs = _find_pairs(planes, sums, len(people), last, least, kind)
+    for (r2, kb), owner in owners.items():
+        first, last = windows[kb]
         local = np.full(len(rows), -1, dtype=np.int64)
-        clump_variants(
-            planes, sums, len(people), order, first, last, r2, kind == "haplotype", local
-        )
+        if pairs is not None:
+            clump_pairs(*pairs, order, first, last, r2, local)
+        else:
+            by_haplotype = kind == "haplotype"
+            clump_variants(planes, sums, len(people), order, first, last, r2, by_haplotype, local)
         owner[rows] = np.where(local >= 0, rows[local], -1)
+
+
+def _find_pairs(
+    planes: NDArray[np.uint64],
+    sums: NDArray[np.int64],
+    n_people: int,
+    last: NDArray[np.int64],
+    least: float,
+    kind: R2Kind,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Return for each variant the variants near it whose r2 with it reaches the least one."""
+    from prs.kernels.clump import r2_of_pairs
+
+    found: list[NDArray[np.int64]] = []
+    values: list[NDArray[np.float64]] = []
+    for start in range(0, len(last), _FIRST_OF_PAIRS):
+        stop = min(start + _FIRST_OF_PAIRS, len(last))
+        ends = last[start:stop] - start
+        n_pairs = int(np.sum(ends - np.arange(stop - start) - 1))
+        pairs, r2 = np.empty((n_pairs, 2), dtype=np.int32), np.empty(n_pairs)
+        n_kept = r2_of_pairs(
+            planes[start:], sums[start:], n_people, stop - start, ends, least,
+            kind == "haplotype", pairs, r2,
+        )  # fmt: skip
+        found.append(start + pairs[:n_kept].astype(np.int64))
+        values.append(r2[:n_kept].copy())
+    both = np.concatenate([*found, *(part[:, ::-1] for part in found)])
+    r2 = np.concatenate([*values, *values])
+    order = np.argsort(both[:, 0], kind="stable")
+    starts = np.searchsorted(both[order, 0], np.arange(len(last) + 1)).astype(np.int64)
+    return starts, np.ascontiguousarray(both[order, 1]), r2[order]
