@@ -1,12 +1,18 @@
 from .ancestry import compute_pcs as compute_pcs
 from .ancestry import normalise_scores as normalise_scores
 from .ancestry import project as project
+from .ancestry.kinship import find_relatives as find_relatives
 from .doctor.examine import check as check
 from .doctor.findings import CheckReport as CheckReport
 from .doctor.study import check_study as check_study
 from .errors import PrsError as PrsError
 from .evaluation.evaluate import Evaluation as Evaluation
 from .evaluation.evaluate import evaluate as evaluate
+from .evaluation.survival import evaluate_survival as evaluate_survival
+from .evaluation.uncertainty import PeopleUncertainty as PeopleUncertainty
+from .evaluation.uncertainty import summarise_draws as summarise_draws
+from .individuals import score_draws as score_draws
+from .individuals import top_loci as top_loci
 from .inputs.cohort import Cohort as Cohort
 from .inputs.cohort import read_cohort as read_cohort
 from .inputs.genotypes import Genotypes as Genotypes
@@ -29,6 +35,7 @@ from .ld.store import open_ld as open_ld
 from .ld.store import write_ld as write_ld
 from .matching import MatchReport as MatchReport
 from .matching import match_variants as match_variants
+from .people import people_uncertainty as people_uncertainty
 from .pipeline import run_study as run_study
 from .quality import QcRules as QcRules
 from .quality import qc as qc
