@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from prs.errors import ColumnError, FileFormatError, InvalidValueError, SampleMi
 from prs.inputs.genotypes import open_genotypes
 from prs.ld.compute import compute_ld
 from prs.scoring import score
+from prs.weights.clumping import clump
 from prs.weights.table import read_weights
 
 pytest.importorskip("pgenlib", reason="the extra prs[pgen] is not installed")
@@ -137,3 +139,40 @@ def test_a_list_of_filesets_and_lists_of_people_and_variants(tmp_path: Path) -> 
     assert list(view.samples.iid) == ["I0", "I1"]
     with pytest.raises(SampleMismatchError):
         open_genotypes([first, PLINK / "trio"])
+
+
+def test_clumps_of_a_pgen_are_those_of_the_bed() -> None:
+    from test_clumping import as_pairs, read_assoc
+
+    bed, pgen = open_genotypes(PLINK / "nasty"), open_genotypes(PGEN / "nasty")
+    given = read_assoc(bed, PLINK / "nasty.assoc")
+    assert as_pairs(clump(given, pgen)) == as_pairs(clump(given, bed))
+
+
+def test_a_compressed_pvar_and_sites_with_several_alleles(tmp_path: Path) -> None:
+    zstandard = pytest.importorskip("zstandard")
+    vcf = tmp_path / "x.vcf"
+    header = (
+        "##fileformat=VCFv4.2\n##contig=<ID=1>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\t"
+    )
+    rows = [
+        ("10\ta\tA\tC", "0/0 0/1 1/1 ./."),
+        ("20\tb\tA\tC,G", "0/1 1/2 2/2 0/0"),
+        ("30\tc\tT\tG", "1/1 0/0 0/1 0/0"),
+    ]
+    vcf.write_text(
+        header
+        + "FORMAT\tp\tq\tr\ts\n"
+        + "".join(f"1\t{site}\t.\t.\t.\tGT\t{calls.replace(' ', chr(9))}\n" for site, calls in rows)
+    )
+    if shutil.which("plink2") is None:
+        pytest.skip("plink2 is not installed")
+    command = f"plink2 --vcf {vcf} --make-pgen --out {tmp_path / 'x'}"
+    subprocess.run(command.split(), check=True, capture_output=True)
+    text = (tmp_path / "x.pvar").read_bytes()
+    (tmp_path / "x.pvar").unlink()
+    (tmp_path / "x.pvar.zst").write_bytes(zstandard.ZstdCompressor().compress(text))
+    genotypes = open_genotypes(tmp_path / "x")
+    assert list(genotypes.variants.id) == ["a", "c"]
+    expected = [[0, 2], [1, 0], [2, 1], [np.nan, 0]]
+    np.testing.assert_array_equal(genotypes.read_dosages(), expected)

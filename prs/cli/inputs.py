@@ -10,6 +10,7 @@ import typer
 from prs.cli.app import app
 from prs.cli.options import (
     Bfile,
+    Extract,
     Keep,
     NByPopulation,
     Out,
@@ -194,6 +195,7 @@ def ld_command(
     out: Out,
     population: Annotated[str, typer.Option(help="Name of the population.")] = "",
     keep: Keep = None,
+    extract: Extract = None,
     blocks: Annotated[
         Path | None,
         typer.Option(metavar="BED", help="LD blocks; default: split where least LD is lost."),
@@ -214,7 +216,7 @@ def ld_command(
     from prs import compute_ld, open_genotypes, read_sample_list, write_ld
 
     reference = compute_ld(
-        open_genotypes(bfile),
+        open_genotypes(bfile, variants_file=extract),
         samples=None if keep is None else read_sample_list(keep),
         blocks=blocks,
         population=population,

@@ -10,6 +10,7 @@ import typer
 
 __all__ = [
     "Bfile",
+    "Extract",
     "Keep",
     "LdByPopulation",
     "NByPopulation",
@@ -34,6 +35,10 @@ Bfile = Annotated[
 Keep = Annotated[
     Path | None,
     typer.Option("--keep", metavar="FILE", help="Ids (FID IID, or IID) of the people to use."),
+]
+Extract = Annotated[
+    Path | None,
+    typer.Option("--extract", metavar="FILE", help="Ids of the variants to use, one a line."),
 ]
 SumstatsByPopulation = Annotated[
     list[str],

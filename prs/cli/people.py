@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from prs.cli.app import app
-from prs.cli.options import Bfile, Keep, Out, Seed, Threads
+from prs.cli.options import Bfile, Extract, Keep, Out, Seed, Threads
 
 
 @app.command("score")
@@ -20,6 +20,7 @@ def score_command(
     ],
     out: Out,
     keep: Keep = None,
+    extract: Extract = None,
     missing: Annotated[
         str,
         typer.Option(metavar="mean|skip", help="A missing call counts 2 x frequency, or nothing."),
@@ -60,7 +61,7 @@ def score_command(
         write_scores,
     )
 
-    genotypes = open_genotypes(bfile)
+    genotypes = open_genotypes(bfile, variants_file=extract)
     if keep is not None:
         _, index = match_samples(
             read_sample_list(keep), genotypes.samples, what="--keep", target_name=bfile, path=keep
