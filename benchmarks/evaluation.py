@@ -9,6 +9,7 @@ matrix product), in turn in one run; rows hold medians.
 from __future__ import annotations
 
 import argparse
+import logging
 import time
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -141,6 +142,7 @@ def main(arguments: list[str] | None = None) -> list[Row]:
     parser.add_argument("--bootstrap", type=int, default=2000)
     parser.add_argument("--data-sets", type=int, default=100)
     given = parser.parse_args(arguments)
+    logging.getLogger("prs").setLevel(logging.ERROR)  # short chains say that they are short
     rows = [
         time_bootstrap(given.people, given.bootstrap),
         time_evaluate(given.people, given.bootstrap),

@@ -26,6 +26,7 @@ kind = "{kind}"
 covariates = ["age", "sex"]
 ancestry = "ancestry"
 split = "split"
+pcs = ["PC1", "PC2", "PC3", "PC4"] # accuracy along genetic distance, whatever the label
 """
 _POPULATION = """
 [populations.{population}]
