@@ -349,11 +349,10 @@ class _Run:
                     n_threads=self.n_threads,
                 )
                 weights = posterior.weights()
-                columns = (
-                    [label] if len(names) == 1 else [f"{label}_{name}" for name in weights.names]
-                )
-                if len(names) == 1:
-                    weights = weights.select(weights.names[:1])
+                if len(names) == 1:  # POP or POP_phi1e-02 becomes cs_POP or cs_POP_phi1e-02
+                    columns = [label + name.removeprefix(names[0]) for name in weights.names]
+                else:
+                    columns = [f"{label}_{name}" for name in weights.names]
                 write_weights(weights.rename(columns), paths[0])
                 write_posterior(posterior, paths[1])
                 return posterior.summary()

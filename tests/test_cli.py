@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import shutil
 import subprocess
 import sys
@@ -250,3 +251,16 @@ def test_an_ancestry_without_cases_is_said_not_hidden(study: SmallStudy, capsys:
     accuracy = pd.read_csv(study.folder / "results" / "tables" / "accuracy.tsv", sep="\t")
     status = accuracy.loc[accuracy["group"] == "BBB", "status"]
     assert status.str.startswith("insufficient data").all()
+
+
+def test_a_grid_of_phi_is_chosen_from_by_tuning_people(study: SmallStudy, capsys: Capture) -> None:
+    edit_study("[methods.csx]", "[methods.csx]\nphi = [1e-4, 1e-1]")(study)
+    code, _, error = run(["run", study.study], capsys)
+    assert code == 0, error
+    results = study.folder / "results"
+    columns = pd.read_csv(results / "scores" / "all.scores.tsv", sep="\t").columns
+    assert {"cs_AAA_phi1e-04", "cs_AAA_phi1e-01", "csx_BBB_phi1e-04"} <= set(columns)
+    choices = json.loads((results / "scores" / "choices.json").read_text())
+    assert choices["cs_AAA"]["chosen"] == "cs_AAA_phi1e-01"  # a fifth of the variants are causal
+    final = pd.read_csv(results / "scores" / "final.scores.tsv", sep="\t").columns
+    assert {"ct_AAA", "cs_AAA", "csx_META", "csx_combined"} <= set(final)

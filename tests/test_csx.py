@@ -34,7 +34,7 @@ from prs.weights.csx_chain import Chains, ChainSettings, run_chains
 from prs.weights.csx_dropin import run_like_reference
 from prs.weights.csx_ld import clean_block
 from prs.weights.csx_model import build_model, join_variants
-from prs.weights.csx_parity import ReferenceChains
+from prs.weights.csx_parity import BlockReferenceChains, ReferenceChains
 from prs.weights.csx_posterior import format_phi
 from prs.weights.csx_store import read_posterior, write_posterior
 from prs.weights.diagnostics import effective_sample_size, split_rhat
@@ -485,7 +485,7 @@ def test_settings_that_make_no_sense_are_refused():
 
 def test_divergence_names_block_and_population():
     model = build_model(*study())
-    for kind in (Chains, ReferenceChains):
+    for kind in (Chains, ReferenceChains, BlockReferenceChains):
         chains = kind(model, settings())
         chains.residual[1, -1] = np.nan
         chains.u[1, -1] = np.nan
@@ -568,12 +568,12 @@ def test_rhat_and_ess_on_known_chains():
 # ---- parity with the reference tool
 
 
-def parity(shared_data, tmp_path, tag, names, phi, seed):
+def parity(shared_data, tag, names, phi, seed, kind=ReferenceChains):
     """Run target="reference" on chromosome 21 and compare moments with two reference chains.
 
-    Both sides have two chains of one length and law. The mean square of the difference of their
-    means over its expectation, estimated within the sides, is 1 on average; as effects in LD
-    move together a few tens of them count, and 2 is beyond their spread.
+    Both sides have two chains of one length; their laws should be one. The mean square of the
+    difference of their means over its expectation, estimated within the sides, is 1 on average;
+    as effects in LD move together a few tens of them count, and 2 is beyond their spread.
     """
     folder = shared_data / "reference"
     sizes = {"EUR": 200_000, "AFR": 40_000, "EAS": 100_000}
@@ -593,7 +593,7 @@ def parity(shared_data, tmp_path, tag, names, phi, seed):
         )
     model = build_model(sumstats, ld, palindromic="keep", clean=False)
     run = settings(2, phi, n_iter=4000, n_burnin=1000, seed=seed)
-    result = run_chains(model, run, ReferenceChains)
+    result = run_chains(model, run, kind)
     theirs = [np.load(folder / "out" / f"{tag}_seed{s}.npz") for s in (1, 2)]
     assert model.variants.id.tolist() == theirs[0]["snp"].tolist()
     letters = {"A": "T", "T": "A", "C": "G", "G": "C"}
@@ -628,11 +628,12 @@ def parity(shared_data, tmp_path, tag, names, phi, seed):
 
 
 @pytest.mark.skipif(INTERPRETED, reason="4,000 iterations need the compiled kernels")
-def test_parity_fixed_phi(shared_data, tmp_path):
-    parity(shared_data, tmp_path, "EUR_AFR_phi1e-2", ["EUR", "AFR"], 1e-2, 11)
+def test_parity_fixed_phi(shared_data):
+    parity(shared_data, "EUR_AFR_phi1e-2", ["EUR", "AFR"], 1e-2, 11)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", [ReferenceChains, BlockReferenceChains])
 @pytest.mark.parametrize(
     "tag, names, phi",
     [
@@ -642,8 +643,8 @@ def test_parity_fixed_phi(shared_data, tmp_path):
         ("EUR_AFR_EAS_auto", ["EUR", "AFR", "EAS"], None),
     ],
 )
-def test_parity(shared_data, tmp_path, tag, names, phi):
-    parity(shared_data, tmp_path, tag, names, phi, 12)
+def test_parity(shared_data, tag, names, phi, kind):
+    parity(shared_data, tag, names, phi, 12, kind)
 
 
 def test_drop_in_writes_the_reference_s_files(shared_data, tmp_path):

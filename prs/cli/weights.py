@@ -239,12 +239,12 @@ def csx_command(
         str, typer.Option(help="Upper bound of psi's prior; none for no bound.")
     ] = "1",
     target: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="posterior|reference",
-            help="The defined posterior, or the reference tool's chain as it is.",
+            help="The defined posterior (default), or PRScsx.py's chain (default with its options).",
         ),
-    ] = "posterior",
+    ] = None,
     palindromic: Palindromic = "frequency",
     seed: Annotated[int | None, typer.Option("--seed", help="Seed (default 1).")] = None,
     threads: Threads = None,
@@ -305,7 +305,7 @@ def csx_command(
         "n_chains": chains,
         "seed": 1 if seed is None else seed,
         "n_threads": threads,
-        "target": target,
+        "target": target or ("reference" if ref_dir else "posterior"),
         "psi_max": None if psi_max.lower() == "none" else number(psi_max, "--psi-max"),
     }
     given = [name for name, value in theirs.items() if value is not None]

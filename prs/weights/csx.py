@@ -17,8 +17,9 @@ psi by a slice, delta integrated out; and a joint move of psi and phi along thei
 Means are averages of conditional expectations (Rao-Blackwell) over every iteration after burn-in.
 R_k is made positive semidefinite and b_k is projected on its column space first.
 
-**target="reference"** is the chain of getian107/PRScsx as it is (`prs.weights.csx_parity`): psi
-is clipped at psi_max after its draw, so that there is no density that it samples.
+**target="reference"** is the chain of getian107/PRScsx (`prs.weights.csx_parity`): psi is clipped
+at psi_max after its draw, so that there is no density that it samples, and LD is what the
+reference makes of it. Posterior means agree with the reference's to within Monte Carlo error.
 """
 
 from __future__ import annotations
@@ -85,8 +86,7 @@ def fit_csx(
         Iterations of each chain, and how many are discarded; default 1,000 a population, and
         half of the iterations.
     thin : int
-        Every how many iterations a draw is kept (``keep_draws``; and averaged, with
-        ``target="reference"``).
+        Every how many iterations a draw is kept (``keep_draws``).
     n_chains : int
         Chains for each phi. They begin far apart and share the passes over the LD.
     seed : int

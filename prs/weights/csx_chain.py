@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +23,14 @@ from prs.kernels.csx_scale import apply_scale, choose_small, draw_scale, multipl
 from prs.kernels.rng import make_streams
 from prs.weights.csx_model import CsxModel
 
-__all__ = ["ChainResult", "ChainSettings", "Chains", "run_chains"]
+__all__ = ["ChainResult", "ChainSettings", "Chains", "Team", "run_chains"]
 
 _EFFECTS, _LOCAL, _GLOBAL, _SMALL = 1, 2, 3, 4  # stages, in the keys of the streams
 #: psi/phi beyond which an effect seldom joins the joint scale move: with 10 to 100, measured on
 #: simulated studies, the move is longest (larger effects hold it back, fewer small ones too).
 SMALL = 30.0
+#: Calls a function with each of several argument tuples, in threads.
+Team: TypeAlias = Callable[[Callable[..., None], list[tuple[Any, ...]]], None]
 REFRESH_EVERY = 200  # iterations between two exact recomputations of the residuals
 
 
@@ -109,7 +111,7 @@ def share_out(cost: NDArray[np.float64], n_workers: int) -> list[NDArray[np.int6
 
 
 @contextmanager
-def _team(n_threads: int) -> Iterator[Callable[[Callable[..., None], list[tuple[Any, ...]]], None]]:
+def _team(n_threads: int) -> Iterator[Team]:
     """Yield a function that calls another with each of several argument tuples, in threads."""
     if n_threads == 1:
 
@@ -182,9 +184,7 @@ class Chains:
             (c, g) for c in range(n_chains) for g in range(n_groups) if settings.phi[c] is None
         ]
 
-    def step(
-        self, run: Callable[[Callable[..., None], list[tuple[Any, ...]]], None], accumulate: bool
-    ) -> None:
+    def step(self, run: Team, accumulate: bool) -> None:
         """Draw effects, sigma, psi and phi once, in all chains."""
         model, settings = self.model, self.settings
         pops, groups = model.block_population, model.block_group
@@ -260,9 +260,7 @@ class Chains:
         )
         self.phi[c, g] = np.exp(log_phi)
 
-    def _move_scales(
-        self, run: Callable[[Callable[..., None], list[tuple[Any, ...]]], None]
-    ) -> None:
+    def _move_scales(self, run: Team) -> None:
         """Move small effects, their psi, and phi along their common scale."""
         model = self.model
         run(

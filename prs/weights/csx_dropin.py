@@ -46,7 +46,7 @@ def run_like_reference(
     seed: int | None = None,
     n_chains: int = 2,
     n_threads: int | None = None,
-    target: Literal["posterior", "reference"] = "posterior",
+    target: Literal["posterior", "reference"] = "reference",
     psi_max: float | None = 1.0,
     phi_per_chromosome: bool | None = None,
 ) -> list[Path]:
