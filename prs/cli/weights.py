@@ -242,7 +242,7 @@ def csx_command(
         str | None,
         typer.Option(
             metavar="posterior|reference",
-            help="The defined posterior (default), or PRScsx.py's chain (default with its options).",
+            help="The defined posterior, or PRScsx.py's chain (default with its options).",
         ),
     ] = None,
     palindromic: Palindromic = "frequency",
