@@ -88,8 +88,7 @@ def _misfits_of_block(
     m = len(z)
     shrunk = (1 - RIDGE) * r
     shrunk[np.diag_indices(m)] = 1.0
-    values, vectors = np.linalg.eigh(shrunk)
-    q = (vectors / np.maximum(values, RIDGE / 2)) @ vectors.T
+    q = _inverse(shrunk)
     qz = q @ z
     alive = np.ones(m, dtype=bool)
     gone: list[int] = []
@@ -108,3 +107,14 @@ def _misfits_of_block(
         qz = qz - column * (qz[worst] / column[worst])
         q = q - np.outer(column, column) / column[worst]
     return np.array(gone, dtype=np.int64)
+
+
+def _inverse(a: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the inverse; of a matrix that is not positive definite, with its spectrum mended."""
+    try:
+        root = np.linalg.cholesky(a)
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(a)
+        return np.asarray((vectors / np.maximum(values, RIDGE / 2)) @ vectors.T)
+    half = np.linalg.inv(root)
+    return np.asarray(half.T @ half)
