@@ -8,7 +8,8 @@ shown, with CPU time and peak memory. ``prs`` rows give two times: of the whole 
 start and the loading of compiled kernels included), as for the other programs; and of the call
 alone, files to result, when the process has made the call once before (``prs, in Python``). Peers
 that are not installed are left out. gnomon (pip install gnomon-pgs) is measured by its own call
-likewise, in the Python given with --gnomon.
+likewise (the second time it finds its sorted copy of the weights), in the Python given with
+--gnomon.
 """
 
 from __future__ import annotations
@@ -252,7 +253,8 @@ class Bench:
         """Return gnomon's command, or None without gnomon."""
         if self.gnomon is None:
             return None
-        return [self.gnomon, "-c", GNOMON, f"{self.prefix}.{weights}", self.prefix]
+        file = Path(self.prefix).with_name(f"{weights}.tsv")
+        return [self.gnomon, "-c", GNOMON, str(file), self.prefix]
 
 
 def format_row(row: Row) -> str:
@@ -406,6 +408,7 @@ def measure_ld(bench: Bench) -> None:
 
 
 def _ld_child(prefix: str) -> None:
+    # one thread each: CPU time, which other work on the machine disturbs least
     from prs import compute_ld, open_genotypes
     from prs.ld.blocks import BlockTable
 
@@ -428,9 +431,9 @@ def _ld_child(prefix: str) -> None:
         for function in (lambda ld=ld: ld.read_block(0), lambda X=X, XT=XT: XT @ X):
             best = []
             for _ in range(3):
-                start = time.perf_counter()
+                start = time.process_time()
                 function()
-                best.append(time.perf_counter() - start)
+                best.append(time.process_time() - start)
             times.append(statistics.median(best))
         found.append((n, *times))
     print(json.dumps(found))
@@ -488,7 +491,7 @@ def write_gnomon_weights(prefix: Path) -> None:
     import pandas as pd
 
     for columns, suffix in ((1, "score"), (N_COLUMNS, f"score{N_COLUMNS}")):
-        path = prefix.with_name(f"{prefix.name}.gnomon{columns}")
+        path = prefix.with_name(f"gnomon{columns}.tsv")  # its cache goes by the stem of the name
         if path.exists():
             continue
         frame = pd.read_csv(f"{prefix}.{suffix}", sep="\t")
