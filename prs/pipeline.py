@@ -493,7 +493,10 @@ class _Run:
 
         self.stages.run(
             "relatives",
-            settings={"split": self.study.target.split},
+            settings={
+                "split": self.study.target.split,
+                "least": least_kinship(self.target.variants),
+            },
             inputs=[*self.target.files, self.study.file(self.study.target.cohort)],
             outputs=outputs,
             work=work,
