@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from prs.ancestry.kinship import find_relatives, least_kinship, relatives_note
+from prs.doctor.study import check_study
 from prs.evaluation.distance import accuracy_by_distance, genetic_distance
 from prs.evaluation.evaluate import Evaluation, evaluate
 from prs.evaluation.risk_models import predict_risks
@@ -133,6 +134,7 @@ class _Run:
             f"{study.title}: {self.target.n_samples:,} people x "
             f"{self.target.n_variants:,} variants, {len(study.populations)} GWAS"
         )
+        self._check()
         references = {name: self._ld(name, pop) for name, pop in study.populations.items()}
         statistics = {
             name: self._harmonise(name, pop, references[name])
@@ -162,6 +164,33 @@ class _Run:
             path=self.study.file(target.cohort),
         )
         return cohort
+
+    def _check(self) -> None:
+        """Ask the doctor first; what it finds is said, and does not stop the run."""
+        paths = [self.folder / "check" / f"check.{end}" for end in ("json", "tsv")]
+
+        def work() -> str:
+            report = check_study(self.study.path, n_threads=self.n_threads)
+            with write_atomically(paths[0]) as temporary:
+                temporary.write_text(report.to_json(), encoding="utf-8")
+            write_table(report.to_frame(), paths[1])
+            for finding in report.findings:
+                if finding.verdict != "pass":
+                    self.say(f"  {finding.verdict.upper()}: {finding.subject}: {finding.figure}")
+            return report.summary
+
+        files = [self.study.file(self.study.target.cohort), *self.target.files]
+        for name, population in self.study.populations.items():
+            files.append(self.study.file(population.sumstats))
+            if population.reference is not None and population.ld is None:
+                files += self._reference_files(name)
+        self.stages.run(
+            "check",
+            settings={"study": self.study.settings()},
+            inputs=[file for file in files if file.is_file()],
+            outputs=paths,
+            work=work,
+        )
 
     def _reference(self, name: str) -> Genotypes:
         """Return a population's reference genotypes, or the target's where it has none."""
@@ -556,6 +585,7 @@ class _Run:
                     posteriors={file.stem: read_posterior(file) for file in posteriors},
                     weights=[read_weights(file) for file in weights],
                     provenance=provenance.to_dict(),
+                    check=pd.read_csv(self.folder / "check" / "check.tsv", sep="\t"),
                     notes=[*self.cohort.notes, *(note for k in kin for note in k["note"])],
                     uncertainty=sure_tables,
                     distance=self._by_distance(scores, evaluation),

@@ -73,7 +73,7 @@ PLANTED: dict[str, tuple[str, str, Callable[[pd.DataFrame], pd.DataFrame]]] = {
         lambda f: f.assign(base_pair_location=f.base_pair_location + 31_337),
     ),
     "n tenfold": ("sample_size", "fail", lambda f: f.assign(n=f.n * 10)),
-    "n a tenth": ("sample_size", "fail", lambda f: f.assign(n=f.n / 10)),
+    "n a tenth": ("sample_size", "warn", lambda f: f.assign(n=f.n / 10)),
     "odds ratio read as beta": ("effect_scale", "fail", lambda f: f.assign(beta=np.exp(f.beta))),
     "p and se exchanged": (
         "se_and_p", "fail",

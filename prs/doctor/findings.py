@@ -83,11 +83,15 @@ class CheckReport:
         }
         return json.dumps(content, indent=2) + "\n"
 
+    @property
+    def summary(self) -> str:
+        """Return how many findings have each verdict."""
+        counts = {v: sum(f.verdict == v for f in self.findings) for v in _RANK}
+        return ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
+
     def __str__(self) -> str:
         lines = []
         for f in self.findings:
             lines.append(f"{f.verdict.upper():<4}  {f.check:<16} {f.subject}: {f.figure}")
             lines += [f"      -> {f.remedy}"] if f.remedy else []
-        counts = {v: sum(f.verdict == v for f in self.findings) for v in _RANK}
-        told = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
-        return "\n".join([*lines, f"{told} ({self.seconds:.1f} s)"])
+        return "\n".join([*lines, f"{self.summary} ({self.seconds:.1f} s)"])

@@ -250,6 +250,12 @@ def check_sample_size(
     low, high = SCALES[kind]
     if low <= scale <= high:
         return Finding("sample_size", subject, "pass", figure)
+    linear = SCALES["quantitative"][0] <= scale <= SCALES["quantitative"][1]
+    if kind == "binary" and linear and "odds_ratio" not in columns:
+        return Finding(
+            "sample_size", subject, "warn", figure,
+            "n is too small, or the effects are not log odds ratios but of a linear model",
+        )  # fmt: skip
     if kind == "binary":
         return Finding(
             "sample_size", subject, "fail", figure,

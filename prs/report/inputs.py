@@ -187,6 +187,8 @@ class ReportInputs:
         Tuning results of C+T: score, value, optionally low, high, group, metric.
     provenance : mapping
         ``command``, ``seed``, ``versions``, ``inputs`` (digests), ``machine``.
+    check : DataFrame, optional
+        What the doctor found (`prs check`): check, subject, verdict, figure, remedy.
     notes : sequence of str
         Remarks for the reader, shown near the top.
     intended_use : str
@@ -214,6 +216,7 @@ class ReportInputs:
     posteriors: Mapping[str, PosteriorLike] = field(default_factory=dict)
     weights: Sequence[WeightsLike] = ()
     ct_grid: pd.DataFrame | None = None
+    check: pd.DataFrame | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
     intended_use: str = ""

@@ -165,6 +165,8 @@ def page_tables(
         tables["people"] = html_table(people_rows, {c: people[c] for c in keep})
     if "match_losses" in frames:
         tables["match_losses"] = _losses_table(inputs)
+    if inputs.check is not None and len(inputs.check):
+        tables["check"] = _check_table(inputs.check)
     digits = {
         "ess": 0,
         "sum_of_squares": 5,
@@ -228,6 +230,15 @@ def _uncertainty_table(groups: pd.DataFrame) -> HtmlTable:
     numeric = (False, *(True,) * 7, False)
     end = len(columns) if any(row[-1].strip() for row in rows) else -1
     return HtmlTable(columns[:end], tuple(row[:end] for row in rows), numeric[:end])
+
+
+def _check_table(findings: pd.DataFrame) -> HtmlTable:
+    """Return what the doctor warned of; how much it passed is the last row."""
+    open_ones = findings[findings["verdict"] != "pass"].fillna("")
+    frame = open_ones[["verdict", "check", "subject", "figure", "remedy"]]
+    passed = {"verdict": "pass", "check": f"{len(findings) - len(frame)} more", "subject": "",
+              "figure": "", "remedy": ""}  # fmt: skip
+    return html_table(pd.concat([frame, pd.DataFrame([passed])], ignore_index=True))
 
 
 def _losses_table(inputs: ReportInputs) -> HtmlTable:
