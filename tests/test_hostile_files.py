@@ -205,6 +205,7 @@ corpus = folder / "corpus"; corpus.mkdir()
 for i, name in enumerate(names):
     (corpus / name).write_bytes(bytes([i]) + t.READERS[name][2])
 atheris.Setup([sys.argv[0], str(corpus), "-max_total_time={seconds}", "-max_len=4096",
+               "-artifact_prefix=" + str(folder) + "/",
                "-rss_limit_mb=4096"], one)
 atheris.Fuzz()
 """
