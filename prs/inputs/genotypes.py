@@ -478,7 +478,7 @@ def read_sample_list(path: str | Path) -> SampleTable:
     lines = read_bytes(path, "list of people").decode("utf-8", "replace").splitlines()
     rows = [(number, line.split()) for number, line in enumerate(lines, start=1) if line.strip()]
     if not rows:  # characters that are blank as text and not as bytes
-        raise FileFormatError("list of people is empty", path=path)
+        raise InvalidValueError("list of people is empty", path=path)
     header = [cell.lower().lstrip("#") for cell in rows[0][1]]
     fid_at: int | None
     if "iid" in header:
