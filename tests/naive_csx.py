@@ -25,12 +25,11 @@ def block_draw(R, b, u, noise, z):
     return np.linalg.solve(L.T, np.linalg.solve(L, b) + np.sqrt(noise) * z)
 
 
-def log_joint(phi, psi, chi, copies, a, b, psi_max=np.inf):
-    """Log density of (phi, psi <= psi_max) and effects, delta integrated out, up to a constant.
+def log_joint(phi, psi, chi, copies, a, b):
+    """Log density of (phi, psi) and effects, delta integrated out, up to a constant.
 
     chi is sum over populations of N beta^2 / sigma: the effects enter through it alone.
     """
-    law = stats.betaprime(a, b, scale=phi)
-    prior = (law.logpdf(psi) - law.logcdf(psi_max)).sum()
+    prior = stats.betaprime(a, b, scale=phi).logpdf(psi).sum()
     half_cauchy = -0.5 * np.log(phi) - np.log1p(phi)
     return prior + half_cauchy + (-0.5 * copies * np.log(psi) - chi / (2 * psi)).sum()

@@ -19,7 +19,6 @@ from prs.kernels.rng import draw_gamma, draw_normal, draw_uniform
 
 __all__ = [
     "draw_local_scales",
-    "log_inside",
     "log_orbit_density",
     "log_phi_density",
     "refresh_residuals",
@@ -221,51 +220,10 @@ def draw_local_scales(
 
 
 @jit
-def log_inside(s: float, lower: float, a: float, b: float) -> float:
-    """Return log P(psi <= psi_max | phi) of one variant, s = log phi, lower = 1/psi_max.
-
-    psi/phi is a beta-prime(a, b) variate, so this is the regularised incomplete beta function
-    I_x(a, b) at x = psi_max/(psi_max + phi): in closed form for a = 1, else by the continued
-    fraction of DLMF 8.17.22, on whichever side of the mean it converges fast.
-    """
-    odds = math.exp(s) * lower  # phi/psi_max
-    if odds <= 0.0:
-        return 0.0
-    if a == 1.0:
-        if odds > 1e8:  # (odds/(1 + odds))^b = 1 - b/odds + ...
-            return math.log(b) - math.log(odds)
-        return math.log(-math.expm1(-b * math.log1p(1.0 / odds)))
-    x, y = 1.0 / (1.0 + odds), odds / (1.0 + odds)
-    swap = x > (a + 1.0) / (a + b + 2.0)
-    p, q = (b, a) if swap else (a, b)
-    z, z_other = (y, x) if swap else (x, y)
-    log_front = p * math.log(z) + q * math.log(z_other) - math.log(p)
-    log_front += math.lgamma(p + q) - math.lgamma(p) - math.lgamma(q)
-    c, d = 1.0, 1.0 - (p + q) * z / (p + 1.0)
-    d = 1.0 / (d if abs(d) > 1e-300 else 1e-300)
-    fraction = d
-    for m in range(1, 500):
-        for even in range(2):
-            if even == 0:
-                term = m * (q - m) * z / ((p + 2 * m - 1.0) * (p + 2 * m))
-            else:
-                term = -(p + m) * (p + q + m) * z / ((p + 2 * m) * (p + 2 * m + 1.0))
-            d = 1.0 + term * d
-            d = 1.0 / (d if abs(d) > 1e-300 else 1e-300)
-            c = 1.0 + term / c
-            c = c if abs(c) > 1e-300 else 1e-300
-            fraction *= c * d
-        if abs(c * d - 1.0) < 1e-15:
-            break
-    log_part = log_front + math.log(fraction)
-    return math.log1p(-math.exp(log_part)) if swap else log_part
-
-
-@jit
-def log_phi_density(s: float, u: NDArray[np.float64], lower: float, a: float, b: float) -> float:
+def log_phi_density(s: float, u: NDArray[np.float64], a: float, b: float) -> float:
     """Return the log density of s = log phi given u = 1/psi, delta integrated out.
 
-    sqrt(phi) half-Cauchy(0, 1); psi_j/phi a beta-prime(a, b) variate, psi_j <= 1/lower.
+    sqrt(phi) half-Cauchy(0, 1), psi_j/phi a beta-prime(a, b) variate.
     """
     phi = math.exp(s)
     log_sum = 0.0
@@ -276,8 +234,7 @@ def log_phi_density(s: float, u: NDArray[np.float64], lower: float, a: float, b:
             log_sum += math.log(product)
             product = 1.0
     log_sum += math.log(product)
-    density = (b * len(u) + 0.5) * s - math.log1p(phi) - (a + b) * log_sum
-    return density - len(u) * log_inside(s, lower, a, b)
+    return (b * len(u) + 0.5) * s - math.log1p(phi) - (a + b) * log_sum
 
 
 @jit
@@ -343,7 +300,6 @@ def log_orbit_density(
         + 0.5 * log_copies
         - 0.5 * quadratic
         - len(u) * x
-        - len(u) * log_inside(s + x, lower, a, b)
     )
 
 
@@ -421,7 +377,7 @@ def update_phi(
     for part in range(2 if move_orbit else 1):
         at = log_phi if part == 0 else 0.0
         if part == 0:
-            level = log_phi_density(at, u, lower, a, b)
+            level = log_phi_density(at, u, a, b)
         else:
             level = log_orbit_density(at, log_phi, u, chi, copies, lower, a, b)
         level += math.log(draw_uniform(stream))
@@ -431,7 +387,7 @@ def update_phi(
             for _ in range(_MAX_STEPS):
                 end = low if side == 0 else high
                 if part == 0:
-                    value = log_phi_density(end, u, lower, a, b)
+                    value = log_phi_density(end, u, a, b)
                 else:
                     value = log_orbit_density(end, log_phi, u, chi, copies, lower, a, b)
                 if value < level:
@@ -444,7 +400,7 @@ def update_phi(
         while high - low > 1e-14:  # shrinkage
             x = low + (high - low) * draw_uniform(stream)
             if part == 0:
-                value = log_phi_density(x, u, lower, a, b)
+                value = log_phi_density(x, u, a, b)
             else:
                 value = log_orbit_density(x, log_phi, u, chi, copies, lower, a, b)
             if value >= level:

@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prs.kernels._jit import jit, jit_reduce
-from prs.kernels.csx import log_inside
 from prs.kernels.rng import draw_uniform
 
 __all__ = ["apply_scale", "choose_small", "draw_scale", "log_scale_density", "multiply_small"]
@@ -124,7 +123,6 @@ def log_scale_density(
     u_outside: NDArray[np.float64],
     x_0: float,
     least_u: float,
-    n_variants: int,
     lower: float,
     a: float,
     b: float,
@@ -143,8 +141,6 @@ def log_scale_density(
     x_0 : float
     least_u : float
         Least 1/psi in S.
-    n_variants : int
-        In S or not.
     lower : float
         1/psi_max.
     a, b : float
@@ -172,7 +168,6 @@ def log_scale_density(
             odds = 1.0
     log_sum += math.log(grown)
     log_odds += math.log(odds)
-    value -= n_variants * log_inside(y + math.log(phi), lower, a, b)
     return value - (a + b) * log_sum - log_odds
 
 
@@ -215,16 +210,14 @@ def draw_scale(
             outside[n] = u[j]
             n += 1
     level = log_scale_density(
-        0.0, linear, square, phi, outside, x_0, least_u, len(u), lower, a, b
+        0.0, linear, square, phi, outside, x_0, least_u, lower, a, b
     ) + math.log(draw_uniform(stream))
     low = -width * draw_uniform(stream)
     high = low + width
     for side in range(2):
         for _ in range(_MAX_STEPS):
             end = low if side == 0 else high
-            value = log_scale_density(
-                end, linear, square, phi, outside, x_0, least_u, len(u), lower, a, b
-            )
+            value = log_scale_density(end, linear, square, phi, outside, x_0, least_u, lower, a, b)
             if value < level:
                 break
             if side == 0:
@@ -234,9 +227,7 @@ def draw_scale(
     y = 0.0
     while high - low > 1e-14:
         y = low + (high - low) * draw_uniform(stream)
-        value = log_scale_density(
-            y, linear, square, phi, outside, x_0, least_u, len(u), lower, a, b
-        )
+        value = log_scale_density(y, linear, square, phi, outside, x_0, least_u, lower, a, b)
         if value >= level:
             break
         if y < 0.0:

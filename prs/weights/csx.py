@@ -9,12 +9,11 @@ On the standardised scale, for population k with GWAS size N_k, marginal effects
     p(sigma_k) ~ 1 / sigma_k
     phi fixed, or sqrt(phi) ~ half-Cauchy(0, 1)
 
-**target="posterior"** (the default) samples this model's posterior with the prior of each psi_j
-given phi truncated to psi_j <= psi_max (and normalised: phi's own prior is not changed by the
-bound). Moves: single-site draws of beta with a running residual; sigma from its inverse gamma;
-psi_j exactly, with delta_j integrated out (`prs.kernels.gig`); phi given psi by a slice, delta
-integrated out; a joint move of psi and phi along their common scale; and one of the small effects,
-their psi and phi (`prs.kernels.csx_scale`), which is what lets phi mix.
+**target="posterior"** (the default) samples this model's posterior with its joint prior cut to
+psi_j <= psi_max for all j, and nothing else: each conditional of psi is truncated, the others are
+as they would be without the bound. Moves: single-site draws of beta with a running residual; sigma
+from its inverse gamma; psi_j exactly, with delta_j integrated out (`prs.kernels.gig`); phi given
+psi by a slice, delta integrated out; and a joint move of psi and phi along their common scale.
 Means are averages of conditional expectations (Rao-Blackwell) over every iteration after burn-in.
 R_k is made positive semidefinite and b_k is projected on its column space first.
 
