@@ -14,6 +14,12 @@ psi_j <= psi_max for all j, and nothing else: each conditional of psi is truncat
 as they would be without the bound. Moves: single-site draws of beta with a running residual; sigma
 from its inverse gamma; psi_j exactly, with delta_j integrated out (`prs.kernels.gig`); phi given
 psi by a slice, delta integrated out; and a joint move of psi and phi along their common scale.
+The cut weighs phi's prior by P(all psi_j <= psi_max | phi), which favours a small phi. That is
+meant: a prior of psi that is normalised after the cut lets a learned phi grow without bound where
+effects are larger than the cut allows, or the panel is small, and predicts worse. Its price is
+that the spread of the draws is too small where phi is learned; fix phi (or choose it from a grid)
+where intervals of people matter.
+
 Means are averages of conditional expectations (Rao-Blackwell) over every iteration after burn-in.
 R_k is made positive semidefinite and b_k is projected on its column space first.
 
