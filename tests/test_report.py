@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,7 +26,7 @@ from prs.report.process_figures import LOSS_GROUPS
 from prs.report.standard import ITEMS, NOT_REPORTED, fill_items
 from prs.report.style import ancestry_colors, svg_bytes
 from prs.report.verdicts import judge, judge_calibration
-from prs.report.views import Estimate, format_number
+from prs.report.views import Estimate, format_number, short_status
 from prs.report.write import write_report
 from prs.samples import SampleTable
 from prs.variants import VariantTable
@@ -468,3 +469,15 @@ def test_report_of_a_real_evaluation(kind: str, tmp_path: Path) -> None:
     inputs = ReportInputs(title="real", scores=scores, cohort=cohort, evaluation=evaluation)
     page = Page(write_report(inputs, tmp_path).read_text(encoding="utf-8")).text
     assert "Insufficient data: ADMIXED" in re.sub(r"\s+", " ", page)
+
+
+def test_a_decile_without_events_is_said_and_does_not_hide_the_others() -> None:
+    status = "insufficient data: zero cell, no events in the bottom of the score"
+    assert short_status(status) == "no events in the bottom of the score"
+    assert short_status("insufficient data: 17 cases (floor 20)") == "insufficient data"
+    evaluation = make_evaluation("binary")
+    deciles = evaluation.deciles.copy()
+    deciles["status"] = status
+    figure = figures.plot_deciles(replace(evaluation, deciles=deciles))
+    drawn = [line for ax in figure.axes for line in ax.get_lines() if len(line.get_xdata()) == 10]
+    assert drawn

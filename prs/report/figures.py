@@ -147,7 +147,7 @@ def plot_deciles(evaluation: Evaluation, *, score: str | None = None) -> Figure:
         rows = rows_of(table, group=group).sort_values("decile")
         set_titles(ax, group, count_label(rows_of(evaluation.accuracy, score=score, group=group)),
                 colors[group])  # fmt: skip
-        known = rows[rows[value].notna() & (rows["status"] == "ok")]
+        known = rows[rows[value].notna()]  # a risk can be known where its ratios are not
         if known.empty:
             write_in_axes(ax, "insufficient data")
             continue

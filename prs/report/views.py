@@ -105,7 +105,13 @@ def format_number(value: object, digits: int = 2, *, fixed: bool = False) -> str
 
 
 def short_status(status: str) -> str:
-    """Return the part of a status before the colon ("insufficient data")."""
+    """Return the part of a status before the colon ("insufficient data"), or the empty cell.
+
+    A cell without events is a finding, not a lack of data: it is said as what it is.
+    """
+    _, zero_cell, what = status.partition("zero cell, ")
+    if zero_cell:
+        return what
     return status.split(":", 1)[0].strip() or "not computed"
 
 
