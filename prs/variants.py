@@ -155,13 +155,15 @@ class VariantTable:
 
     def to_frame(self) -> pd.DataFrame:
         """Return a frame with columns chrom, pos, id, effect_allele, other_allele."""
+        # copies: pandas without pyarrow would share the arrays, and editing the frame would
+        # edit the table
         return pd.DataFrame(
             {
                 "chrom": chromosome_labels(self.chrom),
                 "pos": self.pos,
-                "id": self.id,
-                "effect_allele": self.effect_allele,
-                "other_allele": self.other_allele,
+                "id": self.id.copy(),
+                "effect_allele": self.effect_allele.copy(),
+                "other_allele": self.other_allele.copy(),
             }
         )
 

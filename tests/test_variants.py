@@ -202,3 +202,10 @@ def test_people_are_found_by_id_or_by_family_and_id():
     assert list(at) == [1]
     with pytest.raises(InvalidValueError, match="listed more than once in query"):
         match_samples(SampleTable.from_ids(["a", "a"]), target)
+
+
+def test_editing_a_frame_leaves_the_table_alone() -> None:
+    table = VariantTable(np.array([1]), np.array([10]), ["rs1"], ["A"], ["G"])
+    frame = table.to_frame()
+    frame.loc[0, ["id", "effect_allele", "other_allele", "pos"]] = ["x", "C", "T", 11]
+    assert table.describe([0]) == ["rs1 1:10 A/G"]
