@@ -22,7 +22,7 @@ from prs.cli.options import (
 )
 
 
-@app.command("check")
+@app.command("check", short_help="Say what is wrong with the inputs, before hours are spent.")
 def check_command(
     study: Annotated[
         Path | None, typer.Argument(metavar="[STUDY.toml]", help="A study file.")
@@ -71,7 +71,7 @@ def check_command(
         raise typer.Exit(1)
 
 
-@app.command("harmonise")
+@app.command("harmonise", short_help="Put statistics on a reference's alleles; count every loss.")
 def harmonise_command(
     sumstats: SumstatsByPopulation,
     out: Out,
@@ -189,7 +189,7 @@ def harmonise_command(
         typer.echo(f"wrote {out}.{population}.harmonised.tsv.gz and .match.tsv")
 
 
-@app.command("ld")
+@app.command("ld", short_help="Compute a population's LD from genotypes.")
 def ld_command(
     bfile: Bfile,
     out: Out,

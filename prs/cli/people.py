@@ -11,7 +11,7 @@ from prs.cli.app import app
 from prs.cli.options import Bfile, Extract, Keep, Out, Seed, Threads
 
 
-@app.command("score")
+@app.command("score", short_help="Score people with any number of weights at once.")
 def score_command(
     bfile: Bfile,
     weights: Annotated[
@@ -123,7 +123,7 @@ Time = Annotated[
 ]
 
 
-@app.command("evaluate")
+@app.command("evaluate", short_help="Judge scores by group, with intervals.")
 def evaluate_command(
     scores: ScoresFile,
     cohort: CohortFile,
@@ -152,7 +152,7 @@ def evaluate_command(
     typer.echo("wrote " + " ".join(str(path) for path in written))
 
 
-@app.command("report")
+@app.command("report", short_help="Write one HTML page about scores.")
 def report_command(
     scores: ScoresFile,
     cohort: CohortFile,

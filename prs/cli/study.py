@@ -11,7 +11,7 @@ from prs.cli.app import app
 from prs.cli.options import Seed, Threads, pairs
 
 
-@app.command("run")
+@app.command("run", short_help="Run a whole study, from a study file to the report.")
 def run_command(
     study: Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.")],
     threads: Threads = None,
@@ -26,7 +26,7 @@ def run_command(
     typer.echo(f"report: {result.report}")
 
 
-@app.command("simulate")
+@app.command("simulate", short_help="Simulate a study with known truth.")
 def simulate_command(
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder of the study.")],
     gwas: Annotated[

@@ -36,7 +36,7 @@ LdFile = Annotated[
 ]
 
 
-@app.command("clump")
+@app.command("clump", short_help="Find index variants and their clumps, as PLINK does.")
 def clump_command(
     sumstats: OneSumstats,
     out: Out,
@@ -72,7 +72,7 @@ def clump_command(
     typer.echo(f"wrote {out}.clumps.tsv: {len(clumps.index_variant):,} index variants")
 
 
-@app.command("ct")
+@app.command("ct", short_help="Clumping and thresholding over a grid.")
 def ct_command(
     sumstats: OneSumstats,
     out: Out,
@@ -208,7 +208,7 @@ def _harmonise_to_panel(bfile, ld, sumstats, keep, palindromic):  # type: ignore
     return harmonised, panel
 
 
-@app.command("csx")
+@app.command("csx", short_help="PRS-CS and PRS-CSx: Bayesian weights.")
 def csx_command(
     sumstats: Annotated[
         list[str] | None,
