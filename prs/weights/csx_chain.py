@@ -189,22 +189,7 @@ class Chains:
         model, settings = self.model, self.settings
         pops, groups = model.block_population, model.block_group
         noise = self.sigma[:, groups, pops] / model.n_gwas[pops]
-        layout = (model.starts, model.ld_starts, model.ld, 1.0, model.diagonal, model.b)
-        if self.iteration and self.iteration % REFRESH_EVERY == 0:
-            run(
-                refresh_residuals,
-                [(items, *layout, self.beta, self.residual) for items in self.block_shares],
-            )
-        run(
-            sweep_effects,
-            [
-                (
-                    items, *layout, model.index, self.u, noise, self.beta, self.residual,
-                    self.effect_streams, self.sums, self.total, self.total_square, accumulate,
-                )
-                for items in self.block_shares
-            ],
-        )  # fmt: skip
+        self._draw_effects(run, noise, accumulate)
         self._draw_sigma()
         scale = model.n_gwas / self.sigma
         run(
@@ -222,6 +207,26 @@ class Chains:
         if self.phi_jobs:
             self._move_scales(run)
         self.iteration += 1
+
+    def _draw_effects(self, run: Team, noise: NDArray[np.float64], accumulate: bool) -> None:
+        """Draw every effect given the others; `noise` is sigma/N of each chain and block."""
+        model = self.model
+        layout = (model.starts, model.ld_starts, model.ld, 1.0, model.diagonal, model.b)
+        if self.iteration and self.iteration % REFRESH_EVERY == 0:
+            run(
+                refresh_residuals,
+                [(items, *layout, self.beta, self.residual) for items in self.block_shares],
+            )
+        run(
+            sweep_effects,
+            [
+                (
+                    items, *layout, model.index, self.u, noise, self.beta, self.residual,
+                    self.effect_streams, self.sums, self.total, self.total_square, accumulate,
+                )
+                for items in self.block_shares
+            ],
+        )  # fmt: skip
 
     @property
     def n_averaged(self) -> int:

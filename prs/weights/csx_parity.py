@@ -16,10 +16,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from prs.kernels.csx import refresh_residuals, sweep_effects
 from prs.kernels.csx_reference import draw_block_effects, draw_clipped_scales
 from prs.kernels.rng import draw_gamma
-from prs.weights.csx_chain import REFRESH_EVERY, Chains, ChainSettings, Team
+from prs.weights.csx_chain import Chains, ChainSettings, Team
 from prs.weights.csx_model import CsxModel
 
 __all__ = ["BlockReferenceChains", "ReferenceChains"]
@@ -60,25 +59,6 @@ class ReferenceChains(Chains):
         self.iteration += 1
         if accumulate:
             self._add_draws()
-
-    def _draw_effects(self, run: Team, noise: NDArray[np.float64], accumulate: bool) -> None:
-        model = self.model
-        layout = (model.starts, model.ld_starts, model.ld, 1.0, model.diagonal, model.b)
-        if self.iteration and self.iteration % REFRESH_EVERY == 0:
-            run(
-                refresh_residuals,
-                [(items, *layout, self.beta, self.residual) for items in self.block_shares],
-            )
-        run(
-            sweep_effects,
-            [
-                (
-                    items, *layout, model.index, self.u, noise, self.beta, self.residual,
-                    self.effect_streams, self.sums, self.total, self.total_square, accumulate,
-                )
-                for items in self.block_shares
-            ],
-        )  # fmt: skip
 
     def _add_draws(self) -> None:
         """Add to the sums what `_draw_effects` has not."""
