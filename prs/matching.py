@@ -408,8 +408,9 @@ def _choose_among_repeats(
         return frozenset((table.effect_allele[i], table.other_allele[i]))
 
     def either_strand(alleles: frozenset[str]) -> frozenset[frozenset[str]]:
-        turned = frozenset(_COMPLEMENT.get(allele, allele) for allele in alleles)
-        return frozenset((alleles, turned))
+        if not alleles <= _COMPLEMENT.keys():  # only single nucleotides are read from both
+            return frozenset((alleles,))
+        return frozenset((alleles, frozenset(_COMPLEMENT[allele] for allele in alleles)))
 
     by_letters: dict[tuple[int, frozenset[str]], int] = {}
     by_id: dict[tuple[int, str, frozenset[frozenset[str]]], int] = {}

@@ -189,6 +189,13 @@ def test_every_row_has_one_fate_and_matches_are_true(query_rows, target_rows, ru
         assert want in [pair[::sign] for pair in strands]
 
 
+def test_an_indel_is_not_read_from_the_other_strand_where_the_target_repeats_a_site():
+    """The repeat with the query's id is preferred, but C/AT is not G/AT on any strand."""
+    target = table(("1", 1, "r1", "G", "AT"), ("1", 1, "r1", "C", "AT"), ("1", 1, "", "C", "AT"))
+    match = match_variants(table(("1", 1, "r1", "C", "AT")), target)
+    assert (list(match.target_index), list(match.sign)) == ([1], [1])
+
+
 def test_people_are_found_by_id_or_by_family_and_id():
     target = SampleTable.from_ids(["a", "b", "c"])
     query, at = match_samples(SampleTable.from_ids(["c", "x", "a"]), target)
