@@ -25,7 +25,7 @@ from prs.inputs.cohort import Cohort, read_cohort
 from prs.inputs.genotypes import Genotypes, open_genotypes, read_sample_list
 from prs.inputs.harmonise import HarmonisedSumStats, harmonise, write_harmonised
 from prs.inputs.ledger import write_ledger
-from prs.inputs.sumstats import read_sumstats
+from prs.inputs.sumstats import SumStats, read_sumstats
 from prs.ld.blocks import read_blocks
 from prs.ld.compute import compute_ld
 from prs.ld.store import open_ld, write_ld
@@ -120,6 +120,7 @@ class _Run:
         self.target = open_genotypes(str(study.file(study.target.genotypes)))
         self.cohort = self._read_cohort()
         self.reports: list[MatchReport] = []
+        self.statistics: dict[str, SumStats] = {}
         self.ld_files: dict[str, list[Path]] = {}
         #: each panel as it is, and which of its variants the target has
         self.panels: dict[str, tuple[LDReference, np.ndarray]] = {}
@@ -136,10 +137,7 @@ class _Run:
         )
         self._check()
         references = {name: self._ld(name, pop) for name, pop in study.populations.items()}
-        statistics = {
-            name: self._harmonise(name, pop, references[name])
-            for name, pop in study.populations.items()
-        }
+        statistics = {name: self._harmonise(name, references[name]) for name in study.populations}
         weights = [*self._clump_and_threshold(), *self._shrink(statistics, references)]
         scores = self._combine(self._score(weights))
         sure = [*self._uncertainty(scores), *self._relatives()]
@@ -261,18 +259,22 @@ class _Run:
         self.panels[name] = reference, available
         return reference.subset(available)
 
-    def _harmonise(
-        self, name: str, population: Population, reference: LDReference
-    ) -> HarmonisedSumStats:
-        statistics = read_sumstats(
-            self.study.file(population.sumstats),
-            population=name,
-            n=population.n,
-            columns=population.columns or None,
-        )
+    def _statistics(self, name: str) -> SumStats:
+        """Return a population's summary statistics; harmonising and clumping share one reading."""
+        if name not in self.statistics:
+            population = self.study.populations[name]
+            self.statistics[name] = read_sumstats(
+                self.study.file(population.sumstats),
+                population=name,
+                n=population.n,
+                columns=population.columns or None,
+            )
+        return self.statistics[name]
+
+    def _harmonise(self, name: str, reference: LDReference) -> HarmonisedSumStats:
         panel, available = self.panels[name]
         harmonised = harmonise(
-            statistics,
+            self._statistics(name),
             panel.variants,
             eaf=panel.eaf,
             palindromic=self.study.harmonise.palindromic,
@@ -308,18 +310,13 @@ class _Run:
         return written
 
     def _write_threshold_weights(self, name: str, path: Path) -> str:
-        settings, population = self.study.methods.ct, self.study.populations[name]
+        settings = self.study.methods.ct
         assert settings is not None
         genotypes = self._reference(name)
         match = match_variants(genotypes.variants, self.target.variants, palindromic="keep")
         genotypes = genotypes.subset(variants=np.sort(match.query_index))
         statistics = harmonise(
-            read_sumstats(
-                self.study.file(population.sumstats),
-                population=name,
-                n=population.n,
-                columns=population.columns or None,
-            ),
+            self._statistics(name),
             genotypes.variants,
             eaf=genotypes.eaf(),
             palindromic=self.study.harmonise.palindromic,
