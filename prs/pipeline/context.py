@@ -1,0 +1,140 @@
+"""What the stages of one run share: the study, the open inputs, and what was made so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from prs.inputs.cohort import Cohort, read_cohort
+from prs.inputs.genotypes import Genotypes, open_genotypes, read_sample_list
+from prs.inputs.sumstats import SumStats, read_sumstats
+from prs.matching import MatchReport
+from prs.quality import QcRules
+from prs.samples import match_samples
+from prs.stages import Stages
+from prs.study import Study
+
+if TYPE_CHECKING:
+    from prs.ld.reference import LDReference
+
+__all__ = ["Run"]
+
+
+class Run:
+    """One run of a study.
+
+    Attributes
+    ----------
+    study : Study
+        What is asked for.
+    n_threads : int or None
+        Worker threads.
+    say : callable
+        Gets one line for each stage.
+    folder : Path
+        Of the results.
+    stages : Stages
+        Runs a stage, or keeps what it made before.
+    target, cohort : Genotypes, Cohort
+        The people to be scored and judged.
+    rules : QcRules
+        Which matched variants are left out.
+    reports : list of MatchReport
+        One for each matching that was done.
+    ld_files : dict of str to list of Path
+        Files of each population's LD.
+    panels : dict of str to (LDReference, ndarray of bool)
+        Each panel as it is, and which of its variants the target has.
+    drawn : Path or None
+        The posterior whose draws say how sure each person's score is.
+    """
+
+    def __init__(
+        self, study: Study, n_threads: int | None, force: bool, say: Callable[[str], None]
+    ) -> None:
+        self.study, self.n_threads, self.say = study, n_threads, say
+        self.folder = study.out_folder
+        self.stages = Stages(self.folder, say, force)
+        self.target = open_genotypes(str(study.file(study.target.genotypes)))
+        self.cohort = self._read_cohort()
+        self.reports: list[MatchReport] = []
+        self.statistics: dict[str, SumStats] = {}
+        self.ld_files: dict[str, list[Path]] = {}
+        #: each panel as it is, and which of its variants the target has
+        self.panels: dict[str, tuple[LDReference, np.ndarray]] = {}
+        rules = msgspec.to_builtins(study.harmonise.qc)
+        self.rules = QcRules(**{**rules, "exclude": tuple(rules["exclude"])})
+        self.drawn: Path | None = None
+
+    def _read_cohort(self) -> Cohort:
+        target = self.study.target
+        cohort = read_cohort(
+            self.study.file(target.cohort),
+            outcome=target.outcome,
+            kind=target.kind,
+            covariates=target.covariates,
+            labels=[target.ancestry],
+            split=target.split,
+        )
+        match_samples(
+            cohort.samples,
+            self.target.samples,
+            what="the cohort",
+            target_name=f"the genotypes {self.target.path}",
+            path=self.study.file(target.cohort),
+        )
+        return cohort
+
+    def reference_genotypes(self, name: str) -> Genotypes:
+        """Return a population's reference genotypes, or the target's where it has none."""
+        population = self.study.populations[name]
+        if population.reference is None:
+            return self.target
+        genotypes = open_genotypes(str(self.study.file(population.reference)))
+        if population.reference_samples is None:
+            return genotypes
+        listed = self.study.file(population.reference_samples)
+        _, index = match_samples(
+            read_sample_list(listed),
+            genotypes.samples,
+            what=f"the reference people of {name}",
+            target_name=genotypes.path,
+            path=listed,
+        )
+        return genotypes.subset(samples=index)
+
+    def reference_files(self, name: str) -> list[Path]:
+        """Return the files that a population's LD and clumps are made from."""
+        population = self.study.populations[name]
+        extra = [population.reference_samples, population.blocks]
+        return [
+            *self.reference_genotypes(name).files,
+            *(self.study.file(file) for file in extra if file is not None),
+        ]
+
+    def statistics_of(self, name: str) -> SumStats:
+        """Return a population's summary statistics; harmonising and clumping share one reading."""
+        if name not in self.statistics:
+            population = self.study.populations[name]
+            self.statistics[name] = read_sumstats(
+                self.study.file(population.sumstats),
+                population=name,
+                n=population.n,
+                columns=population.columns or None,
+            )
+        return self.statistics[name]
+
+    def settings_of(self, section: Any, *names: str) -> dict[str, Any]:
+        """Return what a stage's key holds besides its input files."""
+        return {
+            "section": msgspec.to_builtins(section),
+            "populations": {
+                name: msgspec.to_builtins(self.study.populations[name]) for name in names
+            },
+            "harmonise": msgspec.to_builtins(self.study.harmonise),
+            "seed": self.study.seed,
+        }

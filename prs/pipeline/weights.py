@@ -1,0 +1,143 @@
+"""Stages that make weights: clumping and thresholding, and Bayesian shrinkage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from prs.inputs.harmonise import HarmonisedSumStats, harmonise
+from prs.ld.reference import LDReference
+from prs.matching import match_variants
+from prs.pipeline.context import Run
+from prs.quality import qc
+from prs.study import CsxSettings
+from prs.weights.csx import ITERATIONS_PER_POPULATION, fit_csx
+from prs.weights.csx_store import write_posterior
+from prs.weights.table import write_weights
+from prs.weights.threshold import clump_and_threshold
+
+__all__ = ["make_csx_weights", "make_threshold_weights"]
+
+
+def make_threshold_weights(run: Run) -> list[Path]:
+    """Clump and threshold each population's statistics; return the weights' files."""
+    settings = run.study.methods.ct
+    if settings is None:
+        return []
+    written = []
+    for name in settings.populations or list(run.study.populations):
+        path = run.folder / "weights" / f"ct_{name}.tsv"
+        statistics = run.study.file(run.study.populations[name].sumstats)
+        run.stages.run(
+            f"clump and threshold {name}",
+            settings=run.settings_of(settings, name),
+            inputs=[statistics, *run.reference_files(name), *run.target.files],
+            outputs=[path],
+            work=partial(_write_threshold_weights, run, name, path),
+        )
+        written.append(path)
+    return written
+
+
+def _write_threshold_weights(run: Run, name: str, path: Path) -> str:
+    settings = run.study.methods.ct
+    assert settings is not None
+    genotypes = run.reference_genotypes(name)
+    match = match_variants(genotypes.variants, run.target.variants, palindromic="keep")
+    genotypes = genotypes.subset(variants=np.sort(match.query_index))
+    statistics = harmonise(
+        run.statistics_of(name),
+        genotypes.variants,
+        eaf=genotypes.eaf(),
+        palindromic=run.study.harmonise.palindromic,
+        min_overlap=run.study.harmonise.min_overlap,
+    )
+    statistics = qc(statistics, eaf=genotypes.eaf(), rules=run.rules)
+    weights = clump_and_threshold(
+        statistics,
+        genotypes,
+        p_thresholds=settings.p_thresholds,
+        r2=settings.r2,
+        kb=settings.kb,
+        n_threads=run.n_threads,
+    )
+    write_weights(weights.rename([f"ct_{column}" for column in weights.names]), path)
+    return f"{len(weights.variants):,} index variants, {len(weights.names)} thresholds"
+
+
+def make_csx_weights(
+    run: Run,
+    statistics: Mapping[str, HarmonisedSumStats],
+    references: Mapping[str, LDReference],
+) -> list[Path]:
+    """Fit PRS-CS and PRS-CSx; return the weights' files (the posterior is beside each)."""
+    settings = run.study.methods.csx
+    if settings is None:
+        return []
+    fits = {f"cs_{name}": [name] for name in settings.single}
+    if settings.joint and len(statistics) > 1:
+        fits["csx"] = list(statistics)
+    elif settings.joint:
+        fits.setdefault(f"cs_{next(iter(statistics))}", list(statistics))
+    written = []
+    main = "csx" if "csx" in fits else next(iter(fits))
+    for label, names in fits.items():
+        paths = [run.folder / "weights" / f"{label}.{end}" for end in ("tsv", "npz")]
+        draws = settings.draws if label == main and not isinstance(settings.phi, list) else 0
+        if draws:
+            run.drawn = paths[1]
+
+        def work(
+            label: str = label,
+            names: list[str] = names,
+            paths: list[Path] = paths,
+            draws: int = draws,
+        ) -> str:
+            posterior = fit_csx(
+                {name: statistics[name] for name in names},
+                {name: references[name] for name in names},
+                phi=tuple(settings.phi) if isinstance(settings.phi, list) else settings.phi,
+                n_iter=settings.n_iter,
+                n_burnin=settings.n_burnin,
+                thin=_thin(settings, len(names), draws),
+                keep_draws=draws > 0,
+                n_chains=settings.n_chains,
+                psi_max=settings.psi_max,
+                seed=run.study.seed,
+                n_threads=run.n_threads,
+            )
+            weights = posterior.weights()
+            if len(names) == 1:  # POP or POP_phi1e-02 becomes cs_POP or cs_POP_phi1e-02
+                columns = [label + name.removeprefix(names[0]) for name in weights.names]
+            else:
+                columns = [f"{label}_{name}" for name in weights.names]
+            write_weights(weights.rename(columns), paths[0])
+            write_posterior(posterior, paths[1])
+            return posterior.summary()
+
+        run.stages.run(
+            f"shrink {label}",
+            settings=run.settings_of(settings, *names),
+            inputs=[
+                *(run.folder / "harmonised" / f"{name}.tsv.gz" for name in names),
+                *(file for name in names for file in run.ld_files[name]),
+            ],
+            outputs=paths,
+            work=work,
+        )
+        written.append(paths[0])
+    return written
+
+
+def _thin(settings: CsxSettings, n_populations: int, draws: int) -> int:
+    """Return how many iterations lie between kept draws, for about so many draws in all."""
+    if not draws:
+        return settings.thin
+    n_iter = settings.n_iter or max(
+        ITERATIONS_PER_POPULATION * n_populations, 2 * (settings.n_burnin or 0)
+    )
+    n_burnin = n_iter // 2 if settings.n_burnin is None else settings.n_burnin
+    return max(settings.thin, (n_iter - n_burnin) * settings.n_chains // draws)
