@@ -95,7 +95,8 @@ def load_model(args: argparse.Namespace, names: list[str]):
 
 
 def time_ours(model, n_chains: int, n_threads: int, n_iter: int) -> dict:
-    from prs.weights.csx_chain import ChainSettings, run_chains
+    from prs.weights.csx_run import run_chains
+    from prs.weights.csx_settings import ChainSettings
     from prs.weights.diagnostics import effective_sample_size
 
     def settings(n: int) -> ChainSettings:

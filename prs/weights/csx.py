@@ -43,9 +43,10 @@ from prs.inputs.sumstats import SumStats
 from prs.ld._parallel import count_threads
 from prs.ld.reference import LDReference
 from prs.matching import PalindromicRule
-from prs.weights.csx_chain import ChainSettings, run_chains
 from prs.weights.csx_model import build_model
 from prs.weights.csx_posterior import CsxPosterior, CsxSettings, summarise_chains
+from prs.weights.csx_run import run_chains
+from prs.weights.csx_settings import ChainSettings
 
 __all__ = ["CsxPosterior", "fit_csx"]
 

@@ -1,12 +1,9 @@
-"""Chains that run side by side on one model: their state, one iteration, what they add up."""
+"""Chains that run side by side on one model: their state, and one iteration of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,81 +19,15 @@ from prs.kernels.csx import (
 from prs.kernels.csx_scale import apply_scale, choose_small, draw_scale, multiply_small
 from prs.kernels.rng import make_streams
 from prs.weights.csx_model import CsxModel
+from prs.weights.csx_settings import ChainSettings, Team
 
-__all__ = ["ChainResult", "ChainSettings", "Chains", "Team", "run_chains"]
+__all__ = ["Chains"]
 
 _EFFECTS, _LOCAL, _GLOBAL, _SMALL = 1, 2, 3, 4  # stages, in the keys of the streams
 #: psi/phi beyond which an effect seldom joins the joint scale move: with 10 to 100, measured on
 #: simulated studies, the move is longest (larger effects hold it back, fewer small ones too).
 SMALL = 30.0
-#: Calls a function with each of several argument tuples, in threads.
-Team: TypeAlias = Callable[[Callable[..., None], list[tuple[Any, ...]]], None]
 REFRESH_EVERY = 200  # iterations between two exact recomputations of the residuals
-
-
-@dataclass(frozen=True)
-class ChainSettings:
-    """How the chains run.
-
-    Attributes
-    ----------
-    phi : tuple of float or None
-        For each chain, its fixed phi; None where phi is learned.
-    start : tuple of float
-        For each chain, where every psi begins, and phi where it is learned.
-    a, b : float
-        Shapes of the prior.
-    psi_max : float or None
-        Upper bound of psi; None for none.
-    n_iter, n_burnin, thin : int
-    seed : int
-    n_threads : int
-    keep_draws : bool
-    """
-
-    phi: tuple[float | None, ...]
-    start: tuple[float, ...]
-    a: float
-    b: float
-    psi_max: float | None
-    n_iter: int
-    n_burnin: int
-    thin: int
-    seed: int
-    n_threads: int
-    keep_draws: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class ChainResult:
-    """Sums and traces of C chains over I iterations.
-
-    Attributes
-    ----------
-    mean, square : ndarray of float64, shape (C, T)
-        Posterior mean of each effect and of its square.
-    psi : ndarray of float64, shape (C, P)
-        Posterior mean of psi.
-    phi : ndarray of float64, shape (C, I, G)
-    sigma : ndarray of float64, shape (C, I, G, K)
-    variance : ndarray of float64, shape (C, I, K)
-        beta'R beta, the variance that the effects explain.
-    predictions : ndarray of float64, shape (C, I, K, d)
-        Scores of pseudo-people.
-    floor_hits : ndarray of int64, shape (C, G, K)
-        How often the residual variance was floored.
-    draws : ndarray of float32, shape (C, D, T), or None
-    """
-
-    mean: NDArray[np.float64]
-    square: NDArray[np.float64]
-    psi: NDArray[np.float64]
-    phi: NDArray[np.float64]
-    sigma: NDArray[np.float64]
-    variance: NDArray[np.float64]
-    predictions: NDArray[np.float64]
-    floor_hits: NDArray[np.int64]
-    draws: NDArray[np.float32] | None
 
 
 def share_out(cost: NDArray[np.float64], n_workers: int) -> list[NDArray[np.int64]]:
@@ -110,31 +41,20 @@ def share_out(cost: NDArray[np.float64], n_workers: int) -> list[NDArray[np.int6
     return [np.array(sorted(items), dtype=np.int64) for items in lists if items]
 
 
-@contextmanager
-def _team(n_threads: int) -> Iterator[Team]:
-    """Yield a function that calls another with each of several argument tuples, in threads."""
-    if n_threads == 1:
-
-        def alone(function: Callable[..., None], jobs: list[tuple[Any, ...]]) -> None:
-            for job in jobs:
-                function(*job)
-
-        yield alone
-        return
-    with ThreadPoolExecutor(n_threads - 1, thread_name_prefix="prs-csx") as pool:
-
-        def together(function: Callable[..., None], jobs: list[tuple[Any, ...]]) -> None:
-            futures = [pool.submit(function, *job) for job in jobs[1:]]
-            if jobs:
-                function(*jobs[0])
-            for future in futures:
-                future.result()
-
-        yield together
-
-
 class Chains:
-    """The moving state of C chains; `step` makes one iteration of all of them."""
+    """The moving state of C chains; `step` makes one iteration of all of them.
+
+    `STATE` names everything that an iteration leaves for the next one: chains that are given
+    another's state go on as the other would have, to the bit. What is not in it is set anew in
+    each iteration before it is read.
+    """
+
+    STATE = (
+        "iteration", "beta", "residual", "u", "chi", "phi", "sigma", "floor_hits",
+        "effect_streams", "local_streams", "global_streams", "small_streams",
+    )  # fmt: skip
+    #: Running totals over the iterations that count.
+    TOTALS = ("n_added", "total", "total_square", "total_psi")
 
     def __init__(self, model: CsxModel, settings: ChainSettings) -> None:
         self.model, self.settings = model, settings
@@ -156,6 +76,7 @@ class Chains:
         self.total = np.zeros((n_chains, n_effects))
         self.total_square = np.zeros((n_chains, n_effects))
         self.total_psi = np.zeros((n_chains, n_variants))
+        self.n_added = 0  # iterations that the totals hold
         self.iteration = 0
         n_chunks = len(model.chunk_group)
 
@@ -184,6 +105,26 @@ class Chains:
             (c, g) for c in range(n_chains) for g in range(n_groups) if settings.phi[c] is None
         ]
 
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return what the next iteration begins from, and the totals; the arrays themselves."""
+        return {name: np.asarray(getattr(self, name)) for name in (*self.STATE, *self.TOTALS)}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from a `state`."""
+        for name in (*self.STATE, *self.TOTALS):
+            if name in ("iteration", "n_added"):
+                setattr(self, name, int(state[name]))
+            else:
+                getattr(self, name)[...] = state[name]
+
+    def take_totals(self) -> dict[str, NDArray[Any]]:
+        """Return the totals, and begin new ones at 0."""
+        taken = {name: np.array(getattr(self, name)) for name in self.TOTALS}
+        self.n_added = 0
+        for array in (self.total, self.total_square, self.total_psi):
+            array[...] = 0.0
+        return taken
+
     def step(self, run: Team, accumulate: bool) -> None:
         """Draw effects, sigma, psi and phi once, in all chains."""
         model, settings = self.model, self.settings
@@ -207,11 +148,12 @@ class Chains:
         if self.phi_jobs:
             self._move_scales(run)
         self.iteration += 1
+        self.n_added += accumulate
 
     def _draw_effects(self, run: Team, noise: NDArray[np.float64], accumulate: bool) -> None:
         """Draw every effect given the others; `noise` is sigma/N of each chain and block."""
         model = self.model
-        layout = (model.starts, model.ld_starts, model.ld, 1.0, model.diagonal, model.b)
+        layout = (model.starts, model.ld_starts, model.ld, model.ld_unit, model.diagonal, model.b)
         if self.iteration and self.iteration % REFRESH_EVERY == 0:
             run(
                 refresh_residuals,
@@ -227,11 +169,6 @@ class Chains:
                 for items in self.block_shares
             ],
         )  # fmt: skip
-
-    @property
-    def n_averaged(self) -> int:
-        """Iterations that the sums hold."""
-        return self.iteration - self.settings.n_burnin
 
     def _draw_sigma(self) -> None:
         model = self.model
@@ -282,9 +219,9 @@ class Chains:
             multiply_small,
             [
                 (
-                    items, model.starts, model.ld_starts, model.ld, 1.0, model.diagonal,
-                    model.index, self.is_small, self.beta, self.residual, self.product,
-                    self.small_sums,
+                    items, model.starts, model.ld_starts, model.ld, model.ld_unit,
+                    model.diagonal, model.index, self.is_small, self.beta, self.residual,
+                    self.product, self.small_sums,
                 )
                 for items in self.block_shares
             ],
@@ -347,68 +284,3 @@ class Chains:
             remedy="check that the LD reference and the summary statistics of this population "
             "are of the same people and alleles; psi_max=1 restrains it",
         )
-
-
-def run_chains(
-    model: CsxModel, settings: ChainSettings, kind: type[Chains] = Chains
-) -> ChainResult:
-    """Run all chains for all iterations.
-
-    Parameters
-    ----------
-    model : CsxModel
-    settings : ChainSettings
-    kind : type of Chains
-        The moves of one iteration.
-
-    Raises
-    ------
-    SamplerError
-        If a chain diverges; names the block and the population.
-    """
-    from tqdm.auto import tqdm
-
-    chains = kind(model, settings)
-    n_chains, n_populations = len(settings.start), len(model.populations)
-    n_iter, n_groups = settings.n_iter, model.n_groups
-    phi = np.empty((n_chains, n_iter, n_groups))
-    sigma = np.empty((n_chains, n_iter, n_groups, n_populations))
-    variance = np.empty((n_chains, n_iter, n_populations))
-    n_directions = len(model.directions)
-    predictions = np.empty((n_chains, n_iter, n_populations, n_directions))
-    parts = [model.effects(k) for k in range(n_populations)]
-    kept = [
-        i
-        for i in range(settings.n_burnin, n_iter)
-        if (i + 1 - settings.n_burnin) % settings.thin == 0
-    ]
-    draws = (
-        np.empty((n_chains, len(kept), len(model.b)), dtype=np.float32)
-        if settings.keep_draws
-        else None
-    )
-    n_kept = 0
-    with _team(settings.n_threads) as run:
-        for i in tqdm(range(n_iter), desc="PRS-CSx", unit="it", disable=None):
-            chains.step(run, accumulate=i >= settings.n_burnin)
-            phi[:, i], sigma[:, i] = chains.phi, chains.sigma
-            explained = chains.pair_sums[..., 0] - chains.pair_sums[..., 1]
-            variance[:, i] = explained.sum(axis=1)
-            for k, part in enumerate(parts):
-                predictions[:, i, k] = chains.beta[:, part] @ model.directions[:, part].T
-            if n_kept < len(kept) and kept[n_kept] == i:
-                if draws is not None:
-                    draws[:, n_kept] = chains.beta
-                n_kept += 1
-    n = chains.n_averaged
-    return ChainResult(
-        mean=chains.total / n,
-        square=chains.total_square / n,
-        psi=chains.total_psi / n,
-        phi=phi,
-        sigma=sigma,
-        variance=variance,
-        predictions=predictions,
-        floor_hits=chains.floor_hits,
-        draws=draws,
-    )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LdBlock", "clean_block", "plain_block"]
+__all__ = ["LdBlock", "LdDtype", "clean_block", "ld_unit", "plain_block", "store_block"]
+
+LdDtype: TypeAlias = Literal["float32", "int16", "int8"]
 
 #: Eigenvalues up to this (or twice the most negative one) count as 0: correlations stored with
 #: six digits have eigenvalues of about -1e-5 where they should be 0.
@@ -100,3 +103,29 @@ def plain_block(
     full = 0.5 * (full + polar)
     directions = (z * np.sqrt(s)) @ vt
     return LdBlock(full, full.diagonal().copy(), b, directions, 0.0, False)
+
+
+def ld_unit(dtype: np.dtype[Any]) -> float:
+    """Return what 1 stands for in correlations that are held in a type: -1 to 1 fills it."""
+    return 1.0 if dtype.kind == "f" else 1.0 / np.iinfo(dtype).max
+
+
+def store_block(matrix: NDArray[np.floating], out: NDArray[Any]) -> None:
+    """Write a block's correlations, row after row, in the type of `out`.
+
+    Integers are correlations in units of `ld_unit`, rounded to the nearest. Rounding errors are
+    about independent, so that of an m x m block's eigenvalues is at most some sqrt(m/3) units:
+    0.0005 for int16 and 0.15 for int8 with 1,000 variants. A correlation beyond 1 by rounding
+    is taken as 1.
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (m, m)
+        Symmetric.
+    out : ndarray of float32, int16 or int8, shape (m * m,)
+    """
+    if out.dtype.kind == "f":
+        out[:] = matrix.ravel()
+    else:
+        limit = np.iinfo(out.dtype).max
+        out[:] = np.rint(np.clip(matrix.ravel(), -1.0, 1.0) * limit)

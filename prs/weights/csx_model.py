@@ -6,6 +6,7 @@ import itertools
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,14 @@ from prs.inputs.sumstats import SumStats
 from prs.ld.reference import LDReference
 from prs.matching import MatchReport, PalindromicRule, match_variants
 from prs.variants import VariantTable
-from prs.weights.csx_ld import LdBlock, clean_block, plain_block
+from prs.weights.csx_ld import (
+    LdBlock,
+    LdDtype,
+    clean_block,
+    ld_unit,
+    plain_block,
+    store_block,
+)
 
 __all__ = ["CsxModel", "PopulationData", "build_model", "join_variants"]
 
@@ -77,8 +85,10 @@ class CsxModel:
         Marginal effects (projected, where asked for) and the diagonal of R.
     starts, ld_starts : ndarray of int64, shape (B + 1,)
         First effect, and first LD entry, of each block.
-    ld : ndarray of float32, shape (sum of m^2,)
-        Blocks of R, row after row.
+    ld : ndarray of float32, int16 or int8, shape (sum of m^2,)
+        Blocks of R in units of `ld_unit`, row after row.
+    ld_unit : float
+        What 1 in `ld` stands for.
     block_population, block_group : ndarray of int64, shape (B,)
     block_number : ndarray of int64, shape (B,)
         Number of the block in its LD reference, for messages.
@@ -110,7 +120,7 @@ class CsxModel:
     diagonal: NDArray[np.float64]
     starts: NDArray[np.int64]
     ld_starts: NDArray[np.int64]
-    ld: NDArray[np.float32]
+    ld: NDArray[np.float32] | NDArray[np.int16] | NDArray[np.int8]
     block_population: NDArray[np.int64]
     block_group: NDArray[np.int64]
     block_number: NDArray[np.int64]
@@ -123,6 +133,7 @@ class CsxModel:
     mended: NDArray[np.int64]
     reports: tuple[MatchReport, ...] = ()
     notes: tuple[str, ...] = ()
+    ld_unit: float = 1.0
 
     @property
     def n_groups(self) -> int:
@@ -137,7 +148,10 @@ class CsxModel:
     def matrix(self, block: int) -> NDArray[np.float32]:
         """Return one block of R."""
         m = int(self.starts[block + 1] - self.starts[block])
-        return self.ld[self.ld_starts[block] : self.ld_starts[block + 1]].reshape(m, m)
+        stored = self.ld[self.ld_starts[block] : self.ld_starts[block + 1]].reshape(m, m)
+        if stored.dtype == np.float32:
+            return cast("NDArray[np.float32]", stored)
+        return stored.astype(np.float32) * np.float32(self.ld_unit)
 
     def effects(self, population: int) -> slice:
         """Return the effects of one population."""
@@ -266,6 +280,7 @@ def build_model(
     by_chromosome: bool = False,
     clean: bool = True,
     seed: int = 0,
+    ld_dtype: LdDtype = "float32",
 ) -> CsxModel:
     """Match, join and lay out everything that the chains need.
 
@@ -283,6 +298,8 @@ def build_model(
         semidefinite matrix, as the reference tool does.
     seed : int
         For the directions of the diagnostics.
+    ld_dtype : {"float32", "int16", "int8"}
+        How the LD is held; see `prs.weights.csx_ld.store_block`.
 
     Raises
     ------
@@ -312,7 +329,7 @@ def build_model(
     sizes = _block_sizes(people)
     total_ld = sum(int(m) ** 2 for one in sizes for m in one if m)
     total = sum(len(one.b) for one in people)
-    flat = np.empty(total_ld, dtype=np.float32)
+    flat = np.empty(total_ld, dtype=ld_dtype)
     b, diagonal = np.empty(total), np.empty(total)
     directions = np.zeros((N_DIRECTIONS, total), dtype=np.float32)
     starts, ld_starts = [0], [0]
@@ -339,7 +356,7 @@ def build_model(
             z = rng.standard_normal((N_DIRECTIONS, m))
             part: LdBlock = (clean_block if clean else plain_block)(turned, one.b[here] * turn, z)
             first, ld_first = starts[-1], ld_starts[-1]
-            flat[ld_first : ld_first + m * m] = part.matrix.ravel()
+            store_block(part.matrix, flat[ld_first : ld_first + m * m])
             b[first : first + m] = part.b
             diagonal[first : first + m] = part.diagonal
             directions[:, first : first + m] = part.directions
@@ -387,6 +404,7 @@ def build_model(
         mended=mended,
         reports=tuple(one[1] for one in prepared),
         notes=tuple(notes),
+        ld_unit=ld_unit(flat.dtype),
     )
 
 

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from prs.kernels.csx_reference import draw_block_effects, draw_clipped_scales
 from prs.kernels.rng import draw_gamma
-from prs.weights.csx_chain import Chains, ChainSettings, Team
+from prs.weights.csx_chain import Chains
 from prs.weights.csx_model import CsxModel
+from prs.weights.csx_settings import ChainSettings, Team
 
 __all__ = ["BlockReferenceChains", "ReferenceChains"]
 
@@ -34,7 +35,6 @@ class ReferenceChains(Chains):
         for c, fixed in enumerate(settings.phi):
             if fixed is None:
                 self.phi[c] = 1.0
-        self.n_kept = 0
 
     def step(self, run: Team, accumulate: bool) -> None:
         """Draw effects, sigma, delta, psi and phi once, in the reference's order."""
@@ -62,13 +62,8 @@ class ReferenceChains(Chains):
 
     def _add_draws(self) -> None:
         """Add to the sums what `_draw_effects` has not."""
-        self.n_kept += 1
+        self.n_added += 1
         self.total_psi += 1.0 / self.u
-
-    @property
-    def n_averaged(self) -> int:
-        """Draws that the sums hold."""
-        return self.n_kept
 
     def _draw_reference_phi(self, job: tuple[int, int]) -> None:
         c, g = job

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from prs.errors import SettingsError
 from prs.matching import MatchReport
 from prs.variants import VariantTable
-from prs.weights.csx_chain import ChainResult
 from prs.weights.csx_model import CsxModel
+from prs.weights.csx_run import ChainResult
 from prs.weights.diagnostics import effective_sample_size, split_rhat
 from prs.weights.table import Weights
 

@@ -1,0 +1,70 @@
+"""How chains run: their settings, and the threads that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+__all__ = ["ChainSettings", "Team", "start_team"]
+
+#: Calls a function with each of several argument tuples, in threads.
+Team: TypeAlias = Callable[[Callable[..., None], list[tuple[Any, ...]]], None]
+
+
+@dataclass(frozen=True)
+class ChainSettings:
+    """How the chains run.
+
+    Attributes
+    ----------
+    phi : tuple of float or None
+        For each chain, its fixed phi; None where phi is learned.
+    start : tuple of float
+        For each chain, where every psi begins, and phi where it is learned.
+    a, b : float
+        Shapes of the prior.
+    psi_max : float or None
+        Upper bound of psi; None for none.
+    n_iter, n_burnin, thin : int
+    seed : int
+    n_threads : int
+    keep_draws : bool
+    """
+
+    phi: tuple[float | None, ...]
+    start: tuple[float, ...]
+    a: float
+    b: float
+    psi_max: float | None
+    n_iter: int
+    n_burnin: int
+    thin: int
+    seed: int
+    n_threads: int
+    keep_draws: bool = False
+
+
+@contextmanager
+def start_team(n_threads: int) -> Iterator[Team]:
+    """Yield a function that calls another with each of several argument tuples, in threads."""
+    if n_threads == 1:
+
+        def alone(function: Callable[..., None], jobs: list[tuple[Any, ...]]) -> None:
+            for job in jobs:
+                function(*job)
+
+        yield alone
+        return
+    with ThreadPoolExecutor(n_threads - 1, thread_name_prefix="prs-csx") as pool:
+
+        def together(function: Callable[..., None], jobs: list[tuple[Any, ...]]) -> None:
+            futures = [pool.submit(function, *job) for job in jobs[1:]]
+            if jobs:
+                function(*jobs[0])
+            for future in futures:
+                future.result()
+
+        yield together
