@@ -17,8 +17,8 @@ from .inputs.cohort import Cohort as Cohort
 from .inputs.cohort import read_cohort as read_cohort
 from .inputs.genotypes import Genotypes as Genotypes
 from .inputs.genotypes import open_genotypes as open_genotypes
-from .inputs.genotypes import read_sample_list as read_sample_list
-from .inputs.genotypes import read_variant_list as read_variant_list
+from .inputs.lists import read_sample_list as read_sample_list
+from .inputs.lists import read_variant_list as read_variant_list
 from .inputs.harmonise import HarmonisedSumStats as HarmonisedSumStats
 from .inputs.harmonise import harmonise as harmonise
 from .inputs.harmonise import write_harmonised as write_harmonised

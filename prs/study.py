@@ -6,12 +6,15 @@ import difflib
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from prs.errors import StudyFileError
 from prs.files import existing_file
+
+if TYPE_CHECKING:
+    from prs.inputs.genotypes import Genotypes
 
 __all__ = [
     "CsxSettings",
@@ -35,8 +38,13 @@ class Target(_Section, frozen=True):
 
     Attributes
     ----------
-    genotypes : str
-        PLINK prefix; ``chr{chrom}`` in it stands for one fileset a chromosome.
+    genotypes : str or list of str
+        PLINK prefix; ``chr{chrom}`` in it stands for one fileset a chromosome. Several: a list,
+        or a text file that names them, one on each line.
+    keep, remove : str or None
+        Files with the ids of the people to use, and not to use.
+    extract, exclude : str or None
+        Files with the ids of the variants to use, and not to use.
     cohort : str
         Table with IID, the outcome, covariates, ancestry and split.
     outcome : str
@@ -55,9 +63,13 @@ class Target(_Section, frozen=True):
         the people of the reference ancestry.
     """
 
-    genotypes: str
+    genotypes: str | list[str]
     cohort: str
     outcome: str
+    keep: str | None = None
+    remove: str | None = None
+    extract: str | None = None
+    exclude: str | None = None
     kind: Literal["auto", "binary", "quantitative"] = "auto"
     covariates: list[str] = []
     ancestry: str = "ancestry"
@@ -79,8 +91,9 @@ class Population(_Section, frozen=True):
         Role -> column, where the file's own names mislead.
     ld : str or None
         An LD reference of ours or a PRS-CS(x) panel folder.
-    reference : str or None
-        PLINK prefix of reference genotypes: LD is computed from them, and clumping uses them.
+    reference : str, list of str or None
+        PLINK prefix of reference genotypes (or several, as for the target): LD is computed from
+        them, and clumping uses them.
     reference_samples : str or None
         File with the ids of the reference people of this population.
     blocks : str or None
@@ -91,7 +104,7 @@ class Population(_Section, frozen=True):
     n: float | None = None
     columns: dict[str, str] = {}
     ld: str | None = None
-    reference: str | None = None
+    reference: str | list[str] | None = None
     reference_samples: str | None = None
     blocks: str | None = None
 
@@ -283,6 +296,41 @@ class Study(_Section, frozen=True):
     def file(self, name: str) -> Path:
         """Return a path named in the study file, relative to the study file's folder."""
         return Path(self.path).parent / name
+
+    def open_target(self) -> Genotypes:
+        """Open the people to be scored."""
+        target = self.target
+        return self._open(
+            target.genotypes, target.keep, target.remove, target.extract, target.exclude
+        )
+
+    def open_reference(self, name: str) -> Genotypes | None:
+        """Open a population's reference people; None where the study names none."""
+        population = self.populations[name]
+        if population.reference is None:
+            return None
+        return self._open(population.reference, population.reference_samples)
+
+    def _open(
+        self,
+        names: str | list[str],
+        keep: str | None,
+        remove: str | None = None,
+        extract: str | None = None,
+        exclude: str | None = None,
+    ) -> Genotypes:
+        from prs.inputs.genotypes import open_genotypes
+
+        def place(name: str | None) -> Path | None:
+            return None if name is None else self.file(name)
+
+        return open_genotypes(
+            self.file(names) if isinstance(names, str) else [self.file(name) for name in names],
+            samples_file=place(keep),
+            exclude_samples_file=place(remove),
+            variants_file=place(extract),
+            exclude_variants_file=place(exclude),
+        )
 
     @property
     def out_folder(self) -> Path:

@@ -18,7 +18,8 @@ from prs.doctor.findings import CheckReport
 from prs.doctor.study import check_study
 from prs.errors import SettingsError
 from prs.inputs.cohort import read_cohort
-from prs.inputs.genotypes import Genotypes, open_genotypes, read_sample_list
+from prs.inputs.genotypes import Genotypes, open_genotypes
+from prs.inputs.lists import read_sample_list
 from prs.samples import match_samples
 
 DEMO = Path(__file__).parents[1] / "data" / "demo"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,9 @@ import pandas as pd
 import pytest
 from small_study import SmallStudy, make_small_study
 
+from prs import check_study, open_genotypes, open_ld, read_study, read_weights
 from prs.cli import main
+from prs.inputs.plink_write import write_bed
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +73,74 @@ def test_ct_writes_prsice_s_tables(
     best = pd.read_csv(f"{out}.best", sep="\t")
     np.testing.assert_array_equal(best["PRS"], everybody[summary["score"][0]])
     assert set(best["In_Regression"]) == {"Yes", "No"}
+
+
+def test_lists_and_several_filesets_in_every_command(
+    study: SmallStudy, ok: Callable[..., str], tmp_path: Path
+) -> None:
+    whole = open_genotypes(study.target)
+    parts = []
+    for chrom in (21, 22):
+        part = whole.subset(variants=whole.variants.chrom == chrom)
+        calls = np.nan_to_num(part.read_dosages(), nan=-1)
+        write_bed(tmp_path / f"part{chrom}", calls, part.variants, whole.samples)
+        parts += ["--bfile", tmp_path / f"part{chrom}"]
+    ids = {"keep": whole.samples.iid[:90], "remove": whole.samples.iid[60:200]}
+    ids |= {"extract": whole.variants.id[:150], "exclude": whole.variants.id[20:40]}
+    lists: list[object] = []
+    for name, listed in ids.items():
+        (tmp_path / name).write_text("\n".join([*listed, "elsewhere"]))
+        lists += [f"--{name}", tmp_path / name]
+    frame = whole.variants.to_frame().assign(w=np.linspace(-1, 1, 160))
+    frame = frame[["id", "effect_allele", "w"]]
+    frame.to_csv(tmp_path / "w.txt", sep="\t", index=False, header=False)
+
+    scored = ("--weights", tmp_path / "w.txt", "--min-overlap", 0.5)
+    ok("score", *parts, *lists, *scored, "--missing", "skip", "--out", tmp_path / "a")
+    scores = pd.read_csv(tmp_path / "a.scores.tsv", sep="\t")
+    view = whole.subset(np.arange(60), np.r_[0:20, 40:150])
+    assert scores["IID"].tolist() == list(view.samples.iid)
+    weights = frame["w"].to_numpy()[view.variant_index]
+    np.testing.assert_allclose(  # sums of 130 numbers below 2: float eps x 130 x 2 x a margin
+        scores.iloc[:, -1], np.nan_to_num(view.read_dosages(dtype=float)) @ weights, atol=1e-12
+    )
+    ok("ld", *parts, *lists, "--out", tmp_path / "l", "--min-maf", 0)
+    panel = open_ld(tmp_path / "l.ld.h5")
+    assert panel.n_samples == 60
+    assert set(panel.variants.id) <= set(view.variants.id)
+    common = ("--sumstats", study.sumstats("AAA"))
+    ok("clump", *parts, *lists, *common, "--out", tmp_path / "c")
+    clumped = pd.read_csv(tmp_path / "c.clumps.tsv", sep="\t")
+    assert set(clumped["index_variant"]) <= set(view.variants.id)
+    ok("ct", *parts, *lists, *common, "--out", tmp_path / "t")
+    assert set(read_weights(tmp_path / "t.weights.tsv").variants.id) <= set(view.variants.id)
+    assert "130 variants" in ok("check", *parts, *lists, *common)
+
+
+def test_a_study_with_lists_and_several_filesets(study: SmallStudy, tmp_path: Path) -> None:
+    whole = open_genotypes(study.target)
+    folder = tmp_path / "s"
+    shutil.copytree(study.folder, folder)
+    for chrom in (21, 22):
+        part = whole.subset(variants=whole.variants.chrom == chrom)
+        write_bed(folder / f"p{chrom}", part.read_dosages(), part.variants, whole.samples)
+    (folder / "out.txt").write_text("\n".join(whole.samples.iid[:7]))
+    (folder / "few.txt").write_text("\n".join(whole.variants.id[3:]))
+    text = (
+        (folder / "study.toml")
+        .read_text()
+        .replace(
+            'genotypes = "target"',
+            'genotypes = ["p21", "p22"]\nremove = "out.txt"\nextract = "few.txt"',
+        )
+    )
+    (folder / "study.toml").write_text(text)
+    target = read_study(folder / "study.toml").open_target()
+    assert (target.n_samples, target.n_variants) == (473, 157)
+    assert {folder / "out.txt", folder / "few.txt"} <= set(target.files)
+    report = check_study(folder / "study.toml")
+    (finding,) = [f for f in report.findings if f.check == "target"]
+    assert finding.figure == "473 people, 157 variants"
 
 
 @pytest.mark.slow

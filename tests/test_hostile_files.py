@@ -18,7 +18,8 @@ import zstandard
 
 from prs.errors import PrsError
 from prs.inputs.cohort import read_cohort
-from prs.inputs.genotypes import open_genotypes, read_sample_list
+from prs.inputs.genotypes import open_genotypes
+from prs.inputs.lists import read_sample_list
 from prs.inputs.prevalence import read_prevalence
 from prs.inputs.sumstats import read_sumstats
 from prs.ld.blocks import read_blocks

@@ -7,8 +7,15 @@ import numpy as np
 import pytest
 from bed_reader import open_bed
 
-from prs.errors import FileFormatError, InvalidValueError, SampleMismatchError, SettingsError
-from prs.inputs.genotypes import open_genotypes, read_sample_list
+from prs.errors import (
+    FileFormatError,
+    InvalidValueError,
+    OverlapError,
+    SampleMismatchError,
+    SettingsError,
+)
+from prs.inputs.genotypes import open_genotypes
+from prs.inputs.lists import read_sample_list
 from prs.kernels import packed as kernels
 
 
@@ -120,16 +127,57 @@ def test_one_fileset_a_chromosome_reads_as_one(tmp_path):
         open_genotypes(tmp_path / "other{chrom}")
 
 
-def test_a_list_of_people_makes_a_view(fileset, tmp_path):
+def test_lists_choose_people_and_variants(fileset, tmp_path, caplog):
     prefix, _ = fileset
-    keep = tmp_path / "keep.txt"
-    keep.write_text("#FID IID\nf p5\nf p1\n")
-    assert list(open_genotypes(prefix, samples_file=keep).samples.iid) == ["p1", "p5"]
-    keep.write_text("p5\np1\n")
+    whole = open_genotypes(prefix)
+    people, ids = list(whole.samples.iid), list(whole.variants.id)
+    keep, other = tmp_path / "keep.txt", tmp_path / "other.txt"
+    keep.write_text("#FID IID\nf p5\nf p1\nf p5\n")
     assert list(read_sample_list(keep).iid) == ["p5", "p1"]
+    view = open_genotypes(prefix, samples_file=keep)
+    assert list(view.samples.iid) == ["p1", "p5"]
+    assert keep in view.subset(samples=[0]).files
+    rest = open_genotypes(prefix, exclude_samples_file=keep)
+    assert list(rest.samples.iid) == [p for p in people if p not in ("p1", "p5")]
+    some, none = tmp_path / "some", tmp_path / "none"
+    some.write_text(f"{ids[3]}\n{ids[0]} extra\n")
+    assert list(open_genotypes(prefix, variants_file=some).variants.id) == [ids[0], ids[3]]
+    left = open_genotypes(prefix, exclude_variants_file=some).variants.id
+    assert list(left) == [v for v in ids if v not in (ids[0], ids[3])]
+    # one rule for all lists: what is absent is counted and said, and none there is an error
     keep.write_text("p5\nnobody\n")
-    with pytest.raises(SampleMismatchError, match="nobody"):
-        open_genotypes(prefix, samples_file=keep)
+    some.write_text(f"{ids[3]}\nnothing\n")
+    none.write_text("nowhere\n")
+    for name, path, error in (
+        ("samples_file", keep, SampleMismatchError),
+        ("exclude_samples_file", keep, SampleMismatchError),
+        ("variants_file", some, OverlapError),
+        ("exclude_variants_file", some, OverlapError),
+    ):
+        caplog.clear()
+        open_genotypes(prefix, **{name: path})
+        assert "1 of the 2 listed" in caplog.text
+        with pytest.raises(error, match="nowhere"):
+            open_genotypes(prefix, **{name: none})
+    other.write_text("p5\n")
+    with pytest.raises(SampleMismatchError, match=r"nobody of .* is left"):
+        open_genotypes(prefix, samples_file=other, exclude_samples_file=other)
+
+
+def test_a_list_of_filesets(tmp_path):
+    rng = np.random.default_rng(4)
+    names = ["b", "a.x", "chr2"]
+    for name, chrom in zip(names, (5, 1, 2), strict=True):
+        write_fileset(tmp_path / name, rng.integers(0, 3, (6, 2)).astype(float), chrom=chrom)
+    listed = tmp_path / "all.list"
+    listed.write_text("# in this order\nb\na.x.bed\nchr{chrom}\n")
+    by_list = open_genotypes(listed)
+    by_name = open_genotypes([tmp_path / "b", tmp_path / "a.x", tmp_path / "chr{chrom}"])
+    assert by_list.variants.chrom.tolist() == [5, 5, 1, 1, 2, 2]
+    np.testing.assert_array_equal(by_list.read_dosages(), by_name.read_dosages())
+    listed.write_text("b\nb.bed\n")
+    with pytest.raises(FileFormatError, match="more than once"):
+        open_genotypes(listed)
 
 
 BIM = "1 rs1 0 100 A G\n1 rs2 0 200 A G\n"

@@ -14,8 +14,9 @@ from hypothesis.extra import numpy as hnp
 
 from prs.errors import SettingsError
 from prs.inputs.cohort import read_cohort
-from prs.inputs.genotypes import open_genotypes, read_sample_list
+from prs.inputs.genotypes import open_genotypes
 from prs.inputs.harmonise import harmonise
+from prs.inputs.lists import read_sample_list
 from prs.inputs.plink_write import pack_dosages, write_bed
 from prs.inputs.prevalence import read_prevalence
 from prs.inputs.sumstats import read_sumstats

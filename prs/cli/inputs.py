@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from prs.cli.app import app
 from prs.cli.options import (
     Bfile,
+    BfileOrNot,
+    Exclude,
     Extract,
     Keep,
     NByPopulation,
     Out,
     Palindromic,
+    Remove,
     SumstatsByPopulation,
     Threads,
+    open_chosen,
     pairs,
     sizes,
 )
@@ -34,9 +38,11 @@ def check_command(
     ld: Annotated[
         list[str] | None, typer.Option("--ld", metavar="POP=PATH", help="Their LD references.")
     ] = None,
-    bfile: Annotated[
-        str | None, typer.Option("--bfile", metavar="PREFIX", help="The target's genotypes.")
-    ] = None,
+    bfile: BfileOrNot = None,
+    keep: Keep = None,
+    remove: Remove = None,
+    extract: Extract = None,
+    exclude: Exclude = None,
     n: NByPopulation = None,
     kind: Annotated[
         str, typer.Option(metavar="auto|binary|quantitative", help="What the trait is.")
@@ -62,7 +68,10 @@ def check_command(
         if unused:
             raise typer.BadParameter(f"--ld names {', '.join(unused)}, which --sumstats does not")
         sources = {pop: Source(f, given.get(pop), {}, panels.get(pop)) for pop, f in files.items()}
-        report = check(sources, target=bfile, kind=kind, n_threads=threads)
+        target: Any = bfile or None  # unless lists choose from it: unreadable ones are findings
+        if bfile and any((keep, remove, extract, exclude)):
+            target = open_chosen(bfile, keep, remove, extract, exclude)
+        report = check(sources, target=target, kind=kind, n_threads=threads)
     typer.echo(str(report))
     if json_file is not None:
         with write_atomically(json_file) as temporary:
@@ -75,10 +84,10 @@ def check_command(
 def harmonise_command(
     sumstats: SumstatsByPopulation,
     out: Out,
-    bfile: Annotated[
-        str | None,
-        typer.Option("--bfile", metavar="PREFIX", help="Match to the variants of this fileset."),
-    ] = None,
+    bfile: BfileOrNot = None,
+    keep: Keep = None,
+    remove: Remove = None,
+    extract: Extract = None,
     ld: Annotated[
         list[str] | None,
         typer.Option(
@@ -125,7 +134,6 @@ def harmonise_command(
     from prs import (
         QcRules,
         harmonise,
-        open_genotypes,
         open_ld,
         read_sumstats,
         write_harmonised,
@@ -144,7 +152,7 @@ def harmonise_command(
         exclude=tuple(exclude or ()),
     )
 
-    if (bfile is None) == (not ld):
+    if (not bfile) == (not ld):
         raise typer.BadParameter("give the variants to match to: either --bfile or --ld")
     files, given_n, panels = (
         pairs(sumstats, "--sumstats", "GWAS"),
@@ -152,7 +160,7 @@ def harmonise_command(
         pairs(ld, "--ld"),
     )
     columns = pairs(column, "--column") or None
-    target = None if bfile is None else open_genotypes(bfile)
+    target = None if not bfile else open_chosen(bfile, keep, remove, extract)
     for population, path in files.items():
         statistics = read_sumstats(
             path, population=population, n=given_n.get(population), columns=columns
@@ -160,7 +168,7 @@ def harmonise_command(
         typer.echo(statistics.source.describe())
         reference = None
         if target is not None:
-            variants, eaf, name = target.variants, target.eaf(), str(bfile)
+            variants, eaf, name = target.variants, target.eaf(), target.path
         else:
             if population not in panels:
                 raise typer.BadParameter(f"--ld has nothing for population {population!r}")
@@ -195,7 +203,9 @@ def ld_command(
     out: Out,
     population: Annotated[str, typer.Option(help="Name of the population.")] = "",
     keep: Keep = None,
+    remove: Remove = None,
     extract: Extract = None,
+    exclude: Exclude = None,
     blocks: Annotated[
         Path | None,
         typer.Option(metavar="BED", help="LD blocks; default: split where least LD is lost."),
@@ -213,11 +223,10 @@ def ld_command(
 
     A run that was killed goes on where it stopped when the same command is given again.
     """
-    from prs import compute_ld, open_genotypes, read_sample_list, write_ld
+    from prs import compute_ld, write_ld
 
     reference = compute_ld(
-        open_genotypes(bfile, variants_file=extract),
-        samples=None if keep is None else read_sample_list(keep),
+        open_chosen(bfile, keep, remove, extract, exclude),
         blocks=blocks,
         population=population,
         min_maf=min_maf,

@@ -4,41 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from prs.inputs.genotypes import Genotypes
+
 __all__ = [
     "Bfile",
+    "BfileOrNot",
+    "Exclude",
     "Extract",
     "Keep",
     "LdByPopulation",
     "NByPopulation",
     "Out",
     "Palindromic",
+    "Remove",
     "Seed",
     "SumstatsByPopulation",
     "Threads",
     "numbers",
+    "open_chosen",
     "pairs",
     "sizes",
 ]
 
-Bfile = Annotated[
-    str,
-    typer.Option(
-        "--bfile",
-        metavar="PREFIX",
-        help="PLINK fileset (.bed or .pgen); chr{chrom} in it: one fileset a chromosome.",
-    ),
-]
+_BFILE = typer.Option(
+    "--bfile",
+    metavar="PREFIX",
+    help="PLINK fileset (.bed or .pgen); chr{chrom} in it: one fileset a chromosome; a .txt "
+    "file: a list of them. Repeatable.",
+)
+Bfile = Annotated[list[str], _BFILE]
+BfileOrNot = Annotated[list[str] | None, _BFILE]
 Keep = Annotated[
     Path | None,
     typer.Option("--keep", metavar="FILE", help="Ids (FID IID, or IID) of the people to use."),
 ]
+Remove = Annotated[
+    Path | None,
+    typer.Option("--remove", metavar="FILE", help="Ids of the people not to use."),
+]
 Extract = Annotated[
     Path | None,
     typer.Option("--extract", metavar="FILE", help="Ids of the variants to use, one a line."),
+]
+Exclude = Annotated[
+    Path | None,
+    typer.Option("--exclude", metavar="FILE", help="Ids of the variants not to use, one a line."),
 ]
 SumstatsByPopulation = Annotated[
     list[str],
@@ -70,6 +85,25 @@ Palindromic = Annotated[
         help="A/T and C/G variants: settle by allele frequency, keep as written, or drop.",
     ),
 ]
+
+
+def open_chosen(
+    bfile: Sequence[str],
+    keep: Path | None = None,
+    remove: Path | None = None,
+    extract: Path | None = None,
+    exclude: Path | None = None,
+) -> Genotypes:
+    """Open the filesets that --bfile names, with the people and variants that the lists leave."""
+    from prs import open_genotypes
+
+    return open_genotypes(
+        bfile[0] if len(bfile) == 1 else bfile,
+        samples_file=keep,
+        exclude_samples_file=remove,
+        variants_file=extract,
+        exclude_variants_file=exclude,
+    )
 
 
 def pairs(values: Sequence[str] | None, option: str, default: str | None = None) -> dict[str, str]:

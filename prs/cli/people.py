@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from prs.cli.app import app
-from prs.cli.options import Bfile, Extract, Keep, Out, Seed, Threads
+from prs.cli.options import Bfile, Exclude, Extract, Keep, Out, Remove, Seed, Threads, open_chosen
 
 
 @app.command("score", short_help="Score people with any number of weights at once.")
@@ -20,7 +20,9 @@ def score_command(
     ],
     out: Out,
     keep: Keep = None,
+    remove: Remove = None,
     extract: Extract = None,
+    exclude: Exclude = None,
     missing: Annotated[
         str,
         typer.Option(metavar="mean|skip", help="A missing call counts 2 x frequency, or nothing."),
@@ -52,21 +54,9 @@ def score_command(
     threads: Threads = None,
 ) -> None:
     """Score people with one or many sets of weights in one pass over the genotypes."""
-    from prs import (
-        match_samples,
-        open_genotypes,
-        read_sample_list,
-        read_weights,
-        score,
-        write_scores,
-    )
+    from prs import read_weights, score, write_scores
 
-    genotypes = open_genotypes(bfile, variants_file=extract)
-    if keep is not None:
-        _, index = match_samples(
-            read_sample_list(keep), genotypes.samples, what="--keep", target_name=bfile, path=keep
-        )
-        genotypes = genotypes.subset(samples=index)
+    genotypes = open_chosen(bfile, keep, remove, extract, exclude)
     scores = score(
         genotypes,
         [read_weights(path) for path in weights],

@@ -10,25 +10,24 @@ import typer
 
 from prs.cli.app import app
 from prs.cli.options import (
+    BfileOrNot,
+    Exclude,
+    Extract,
     Keep,
     NByPopulation,
     Out,
     Palindromic,
+    Remove,
     Threads,
     number,
     numbers,
+    open_chosen,
     pairs,
     sizes,
 )
 
 OneSumstats = Annotated[
     str, typer.Option("--sumstats", metavar="[POP=]FILE", help="Summary statistics.")
-]
-
-
-Panel = Annotated[
-    str | None,
-    typer.Option("--bfile", metavar="PREFIX", help="PLINK fileset that r2 is computed from."),
 ]
 LdFile = Annotated[
     str | None,
@@ -40,7 +39,7 @@ LdFile = Annotated[
 def clump_command(
     sumstats: OneSumstats,
     out: Out,
-    bfile: Panel = None,
+    bfile: BfileOrNot = None,
     ld: LdFile = None,
     p1: Annotated[float, typer.Option(help="Greatest p of an index variant.")] = 1.0,
     p2: Annotated[float, typer.Option(help="Greatest p of a member that is listed.")] = 1.0,
@@ -50,6 +49,9 @@ def clump_command(
         str, typer.Option("--r2-kind", metavar="haplotype|dosage", help="Which r2.")
     ] = "haplotype",
     keep: Keep = None,
+    remove: Remove = None,
+    extract: Extract = None,
+    exclude: Exclude = None,
     palindromic: Palindromic = "keep",
     threads: Threads = None,
 ) -> None:
@@ -57,7 +59,8 @@ def clump_command(
     from prs import clump
     from prs.files import write_table
 
-    harmonised, panel = _harmonise_to_panel(bfile, ld, sumstats, keep, palindromic)
+    lists = {"keep": keep, "remove": remove, "extract": extract, "exclude": exclude}
+    harmonised, panel = _harmonise_to_panel(bfile, ld, sumstats, lists, palindromic)
     clumps = clump(
         harmonised,
         **panel,
@@ -76,7 +79,7 @@ def clump_command(
 def ct_command(
     sumstats: OneSumstats,
     out: Out,
-    bfile: Panel = None,
+    bfile: BfileOrNot = None,
     ld: LdFile = None,
     p_thresholds: Annotated[
         str, typer.Option("--p-thresholds", help="Thresholds, separated by commas.")
@@ -84,10 +87,17 @@ def ct_command(
     r2: Annotated[str, typer.Option(help="Clumping r2, separated by commas.")] = "0.1",
     kb: Annotated[str, typer.Option(help="Clumping distances, separated by commas.")] = "250",
     keep: Keep = None,
+    remove: Remove = None,
+    extract: Extract = None,
+    exclude: Exclude = None,
     palindromic: Palindromic = "frequency",
     target: Annotated[
-        str | None,
-        typer.Option("--target", metavar="PREFIX", help="Fileset of people to score every cell."),
+        list[str] | None,
+        typer.Option(
+            "--target",
+            metavar="PREFIX",
+            help="Fileset of people to score every cell; repeatable, as --bfile.",
+        ),
     ] = None,
     cohort: Annotated[
         Path | None,
@@ -112,7 +122,8 @@ def ct_command(
     """
     from prs import clump_and_threshold, write_weights
 
-    harmonised, panel = _harmonise_to_panel(bfile, ld, sumstats, keep, palindromic)
+    lists = {"keep": keep, "remove": remove, "extract": extract, "exclude": exclude}
+    harmonised, panel = _harmonise_to_panel(bfile, ld, sumstats, lists, palindromic)
     weights = clump_and_threshold(
         harmonised,
         **panel,
@@ -127,7 +138,7 @@ def ct_command(
         f"{len(weights.names):,} columns"
     )
     given = {"--target": target, "--cohort": cohort, "--outcome": outcome}
-    if any(value is not None for value in given.values()):
+    if any(given.values()):
         _require(given)
         _fit_cells(
             weights, out, target, cohort, outcome, covariates, split, permutations, seed, threads
@@ -138,10 +149,10 @@ def _fit_cells(  # type: ignore[no-untyped-def]
     weights, out, target, cohort, outcome, covariates, split, permutations, seed, threads
 ):
     """Score all cells, fit them among the tuning people and write PRSice-2's tables."""
-    from prs import open_genotypes, read_cohort, score, write_scores
+    from prs import read_cohort, score, write_scores
     from prs.weights.threshold_fit import fit_thresholds, write_threshold_fit
 
-    scores = score(open_genotypes(target), weights, n_threads=threads)
+    scores = score(open_chosen(target), weights, n_threads=threads)
     write_scores(scores, f"{out}.scores.tsv")
     people = read_cohort(
         cohort,
@@ -160,38 +171,23 @@ def _fit_cells(  # type: ignore[no-untyped-def]
     typer.echo("wrote " + " ".join(str(file) for file in files))
 
 
-def _harmonise_to_panel(bfile, ld, sumstats, keep, palindromic):  # type: ignore[no-untyped-def]
+def _harmonise_to_panel(bfile, ld, sumstats, lists, palindromic):  # type: ignore[no-untyped-def]
     """Read one file of summary statistics and match it to the variants that r2 is known of."""
-    from prs import (
-        harmonise,
-        match_samples,
-        open_genotypes,
-        open_ld,
-        read_sample_list,
-        read_sumstats,
-    )
+    from prs import harmonise, open_ld, read_sumstats
 
-    if (bfile is None) == (ld is None):
+    if (not bfile) == (ld is None):
         raise typer.BadParameter("give what r2 is computed from: either --bfile or --ld")
     ((population, path),) = pairs([sumstats], "--sumstats", "GWAS").items()
     panel: dict[str, Any]
     if ld is not None:
-        if keep is not None:
-            raise typer.BadParameter("--keep chooses people of --bfile, not of --ld")
+        given = [f"--{name}" for name, file in lists.items() if file is not None]
+        if given:
+            raise typer.BadParameter(f"{', '.join(given)} choose from --bfile, not from --ld")
         reference = open_ld(ld, population=None if population == "GWAS" else population)
         panel = {"ld": reference}
         variants, eaf = reference.variants, reference.eaf
     else:
-        genotypes = open_genotypes(bfile)
-        if keep is not None:
-            _, index = match_samples(
-                read_sample_list(keep),
-                genotypes.samples,
-                what="--keep",
-                target_name=bfile,
-                path=keep,
-            )
-            genotypes = genotypes.subset(samples=index)
+        genotypes = open_chosen(bfile, **lists)
         panel = {"genotypes": genotypes}
         variants, eaf = genotypes.variants, genotypes.eaf()
     statistics = read_sumstats(path, population=population, need_n=False)
@@ -202,7 +198,7 @@ def _harmonise_to_panel(bfile, ld, sumstats, keep, palindromic):  # type: ignore
         palindromic=palindromic,
         min_overlap=0.0,
         prefer="p",
-        target_name=bfile or ld,
+        target_name=ld or genotypes.path,
     )
     typer.echo(str(harmonised.report))
     return harmonised, panel

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ from prs.doctor.statistics import (
     frequency_distance,
 )
 from prs.errors import PrsError, SettingsError
-from prs.inputs.genotypes import open_genotypes
+from prs.inputs.genotypes import Genotypes, open_genotypes
 from prs.inputs.harmonise import HarmonisedSumStats, harmonise
 from prs.inputs.sumstats import read_sumstats
 from prs.ld.consistency import ld_misfits
@@ -35,7 +35,6 @@ from prs.matching import match_variants
 
 if TYPE_CHECKING:
     from prs.inputs.cohort import Cohort
-    from prs.inputs.genotypes import Genotypes
     from prs.ld.reference import LDReference
     from prs.variants import VariantTable
 
@@ -89,7 +88,7 @@ class _Panel:
 def check(
     sources: Mapping[str, Source],
     *,
-    target: str | Path | None = None,
+    target: Genotypes | str | Path | Sequence[str | Path] | None = None,
     cohort: Cohort | None = None,
     kind: str = "auto",
     n_threads: int | None = None,
@@ -102,8 +101,8 @@ def check(
     ----------
     sources : mapping of str to Source
         Inputs by population.
-    target : str or Path, optional
-        Genotypes of the people to be scored, as for `open_genotypes`.
+    target : Genotypes, str, Path or sequence of these, optional
+        Genotypes of the people to be scored, open or as for `open_genotypes`.
     cohort : Cohort, optional
         Their outcomes: only the sign of the association of strong hits is looked at, and only
         in people that are not kept for testing where the cohort is split.
@@ -151,12 +150,14 @@ class _Doctor:
         self.panels: dict[str, _Panel] = {}
         self.statistics: dict[str, HarmonisedSumStats] = {}
 
-    def open_target(self, target: str | Path | None) -> Genotypes | None:
+    def open_target(
+        self, target: Genotypes | str | Path | Sequence[str | Path] | None
+    ) -> Genotypes | None:
         """Open the target's genotypes."""
         if target is None:
             return None
         try:
-            genotypes = open_genotypes(str(target))
+            genotypes = target if isinstance(target, Genotypes) else open_genotypes(target)
         except PrsError as error:
             self.findings.append(finding_of_error(error, "target"))
             return None

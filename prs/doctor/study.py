@@ -9,9 +9,8 @@ from prs.doctor.findings import CheckReport
 from prs.doctor.statistics import finding_of_error
 from prs.errors import PrsError
 from prs.inputs.cohort import Cohort, read_cohort
-from prs.inputs.genotypes import Genotypes, open_genotypes, read_sample_list
-from prs.samples import match_samples
-from prs.study import Population, Study, read_study
+from prs.inputs.genotypes import Genotypes
+from prs.study import Study, read_study
 
 __all__ = ["check_study"]
 
@@ -39,9 +38,10 @@ def check_study(path: str | Path, *, n_threads: int | None = None) -> CheckRepor
     early = []
     sources: dict[str, Source] = {}
     for name, population in study.populations.items():
-        reference = None
+        reference: Genotypes | None = None
         try:
-            reference = _reference(study, population)
+            if population.ld is None:
+                reference = study.open_reference(name)
         except PrsError as error:
             early.append(finding_of_error(error, f"panel of {name}"))
         sources[name] = Source(
@@ -51,6 +51,11 @@ def check_study(path: str | Path, *, n_threads: int | None = None) -> CheckRepor
             None if population.ld is None else study.file(population.ld),
             reference,
         )
+    target: Genotypes | None = None
+    try:
+        target = study.open_target()
+    except PrsError as error:
+        early.append(finding_of_error(error, "target"))
     cohort: Cohort | None = None
     try:
         cohort = _cohort(study)
@@ -58,7 +63,7 @@ def check_study(path: str | Path, *, n_threads: int | None = None) -> CheckRepor
         early.append(finding_of_error(error, "cohort"))
     report = check(
         sources,
-        target=study.file(study.target.genotypes),
+        target=target,
         cohort=cohort,
         kind="auto" if cohort is None else cohort.outcome_kind,
         n_threads=n_threads or study.threads,
@@ -76,16 +81,3 @@ def _cohort(study: Study) -> Cohort:
         labels=[target.ancestry],
         split=target.split,
     )
-
-
-def _reference(study: Study, population: Population) -> Genotypes | None:
-    if population.reference is None or population.ld is not None:
-        return None
-    genotypes = open_genotypes(str(study.file(population.reference)))
-    if population.reference_samples is None:
-        return genotypes
-    people = read_sample_list(study.file(population.reference_samples))
-    _, index = match_samples(
-        people, genotypes.samples, what="the reference people", target_name=genotypes.path
-    )
-    return genotypes.subset(samples=index)

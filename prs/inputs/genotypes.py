@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from prs.errors import InvalidValueError, OverlapError, SampleMismatchError, SettingsError
-from prs.files import read_bytes
+from prs.errors import SampleMismatchError, SettingsError
+from prs.inputs.lists import choose_people, choose_variants
 from prs.inputs.plink1 import Fileset, find_filesets, open_fileset
-from prs.samples import SampleTable, match_samples
+from prs.samples import SampleTable
 from prs.variants import VariantTable
 
 __all__ = [
     "AlleleCounts",
     "Genotypes",
     "open_genotypes",
-    "read_sample_list",
-    "read_variant_list",
 ]
-
-logger = logging.getLogger(__name__)
 
 Selection: TypeAlias = "slice | ArrayLike | None"
 
@@ -93,6 +87,8 @@ class Genotypes:
         The open files, in chromosome order; all of the same people.
     genetic_position : ndarray of float64, shape (M,)
         Third .bim column, centimorgans; 0 where not given.
+    lists : tuple of Path
+        Files that chose the people and variants.
     """
 
     path: str
@@ -102,6 +98,7 @@ class Genotypes:
     sample_index: NDArray[np.int64]
     filesets: tuple[Fileset, ...]
     genetic_position: NDArray[np.float64]
+    lists: tuple[Path, ...] = ()
 
     def __repr__(self) -> str:
         return f"Genotypes({self.path!r}: {self.n_samples:,} people x {self.n_variants:,} variants)"
@@ -123,8 +120,8 @@ class Genotypes:
 
     @property
     def files(self) -> list[Path]:
-        """The files that are open: .bed, .bim and .fam, or .pgen, .pvar and .psam."""
-        return [file for fileset in self.filesets for file in fileset.files]
+        """All files that were read: .bed, .bim and .fam, or .pgen, .pvar and .psam; and lists."""
+        return [*(file for fileset in self.filesets for file in fileset.files), *self.lists]
 
     @property
     def has_dosages(self) -> bool:
@@ -158,6 +155,7 @@ class Genotypes:
             self.sample_index[people],
             self.filesets,
             self.genetic_position[rows],
+            self.lists,
         )
 
     def read_packed(self, variants: Selection = None) -> NDArray[np.uint8]:
@@ -333,7 +331,9 @@ def open_genotypes(
     path: str | Path | Sequence[str | Path],
     *,
     samples_file: str | Path | None = None,
+    exclude_samples_file: str | Path | None = None,
     variants_file: str | Path | None = None,
+    exclude_variants_file: str | Path | None = None,
 ) -> Genotypes:
     """Open a fileset of PLINK 1 or PLINK 2, one per chromosome, or a list of them.
 
@@ -342,17 +342,20 @@ def open_genotypes(
     path : str, Path, or sequence of these
         Prefix of .bed/.bim/.fam or of .pgen/.pvar/.psam (with the extra ``prs[pgen]``), or the
         .bed or .pgen itself; with ``{chrom}`` in it (``data/chr{chrom}``) all chromosomes that
-        exist. Several filesets must be of the same people in the same order.
-    samples_file : str or Path, optional
-        A list of people (see `read_sample_list`); the view holds these, in the file's order.
-    variants_file : str or Path, optional
-        A list of variant ids (see `read_variant_list`); the view holds these, in the file's
+        exist; or a text file (``.txt`` or ``.list``) that names any of these, one on each line,
+        relative to its own folder. Several filesets must be of the same people in the same
         order.
+    samples_file, exclude_samples_file : str or Path, optional
+        Lists of people (see `prs.inputs.lists.read_sample_list`) to use, and not to use.
+    variants_file, exclude_variants_file : str or Path, optional
+        Lists of variant ids, one a line, to use, and not to use. Who or what is listed and not
+        there is counted and said; it is an error where nothing that is listed is there.
 
     Returns
     -------
     Genotypes
-        Variants in file order, files in chromosome order. Duplicate variants are kept.
+        People and variants in the order of the files, whatever the order of the lists; files
+        in chromosome order, or as listed. Duplicate variants are kept.
 
     Raises
     ------
@@ -361,7 +364,9 @@ def open_genotypes(
     InvalidValueError
         If a .bim position is impossible or a person is twice in the .fam.
     SampleMismatchError
-        If the chromosomes' files differ in people, or a listed person is not there.
+        If the chromosomes' files differ in people, or no listed person is there.
+    OverlapError
+        If no listed variant is there.
     """
     filesets = tuple(_open(file) for file in find_filesets(path))
     if not filesets:
@@ -380,20 +385,23 @@ def open_genotypes(
         np.arange(len(first.samples), dtype=np.int64),
         filesets,
         np.concatenate([f.genetic_position for f in filesets]),
+        tuple(
+            Path(file)
+            for file in (
+                samples_file,
+                exclude_samples_file,
+                variants_file,
+                exclude_variants_file,
+            )
+            if file is not None
+        ),
     )
-    if samples_file is not None:
-        _, found = match_samples(
-            read_sample_list(samples_file),
-            genotypes.samples,
-            what="the list of people",
-            target_name=genotypes.path,
-            path=samples_file,
-            require_all=True,
-        )
-        genotypes = genotypes.subset(samples=np.sort(found))
-    if variants_file is not None:
-        genotypes = genotypes.subset(variants=_find_listed(genotypes, variants_file))
-    return genotypes
+    people = rows = None
+    if samples_file is not None or exclude_samples_file is not None:
+        people = choose_people(first.samples, samples_file, exclude_samples_file, genotypes.path)
+    if variants_file is not None or exclude_variants_file is not None:
+        rows = choose_variants(variants.id, variants_file, exclude_variants_file, genotypes.path)
+    return genotypes.subset(people, rows)
 
 
 def _open(file: Path) -> Fileset:
@@ -402,43 +410,6 @@ def _open(file: Path) -> Fileset:
 
         return open_pgen(file)
     return open_fileset(file)
-
-
-def _find_listed(genotypes: Genotypes, path: str | Path) -> NDArray[np.bool_]:
-    """Return which variants a list of ids names; some must be there."""
-    listed = pd.Index(read_variant_list(path)).unique()
-    chosen = np.asarray(pd.Index(genotypes.variants.id).isin(listed))
-    absent = listed[~listed.isin(genotypes.variants.id)]
-    if not chosen.any():
-        raise OverlapError(
-            f"none of the {len(listed):,} listed variants is in {genotypes.path}",
-            path=path,
-            rows=list(absent[:5]),
-            n_rows=len(absent),
-            remedy="list ids as the .bim or .pvar has them",
-        )
-    if len(absent):
-        logger.warning(
-            "%s: %d of %d listed variants are not in %s (%s, ...)",
-            path,
-            len(absent),
-            len(listed),
-            genotypes.path,
-            absent[0],
-        )
-    return chosen
-
-
-def read_variant_list(path: str | Path) -> list[str]:
-    """Read a list of variant ids, one a line, as PLINK's --extract takes; more columns are left.
-
-    Raises
-    ------
-    FileFormatError
-        If the file is missing or empty.
-    """
-    lines = read_bytes(path, "list of variants").decode("utf-8", "replace").splitlines()
-    return [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
 
 
 def _check_same_people(first: Fileset, other: Fileset) -> None:
@@ -459,47 +430,4 @@ def _check_same_people(first: Fileset, other: Fileset) -> None:
         rows=rows,
         n_rows=len(differ),
         remedy="the files of all chromosomes must list the same people in the same order",
-    )
-
-
-def read_sample_list(path: str | Path) -> SampleTable:
-    """Read a list of people: ``FID IID`` or ``IID`` on each line, as PLINK's --keep takes.
-
-    Further columns are ignored, and a first line that names the columns (``#FID IID``,
-    ``#IID``, ``IID``) is understood.
-
-    Raises
-    ------
-    FileFormatError
-        If the file is missing or empty.
-    InvalidValueError
-        If lines differ in whether they hold a family id.
-    """
-    lines = read_bytes(path, "list of people").decode("utf-8", "replace").splitlines()
-    rows = [(number, line.split()) for number, line in enumerate(lines, start=1) if line.strip()]
-    if not rows:  # characters that are blank as text and not as bytes
-        raise InvalidValueError("list of people is empty", path=path)
-    header = [cell.lower().lstrip("#") for cell in rows[0][1]]
-    fid_at: int | None
-    if "iid" in header:
-        iid_at, fid_at = header.index("iid"), header.index("fid") if "fid" in header else None
-        rows = rows[1:]
-    else:
-        iid_at, fid_at = (1, 0) if len(header) >= 2 else (0, None)
-    if not rows:
-        raise InvalidValueError("lists nobody below its header", path=path)
-    needed = max(iid_at, fid_at or 0) + 1
-    short = [number for number, cells in rows if len(cells) < needed]
-    if short:
-        raise InvalidValueError(
-            f"{len(short):,} lines have fewer than {needed} columns",
-            path=path,
-            line=short[0],
-            rows=[lines[number - 1] for number in short[:5]],
-            n_rows=len(short),
-            remedy="give FID and IID, or IID alone, on every line",
-        )
-    return SampleTable.from_ids(
-        [cells[iid_at] for _, cells in rows],
-        None if fid_at is None else [cells[fid_at] for _, cells in rows],
     )

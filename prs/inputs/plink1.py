@@ -36,6 +36,8 @@ _MAGIC = b"\x6c\x1b\x01"
 _BIM_COLUMNS = ("chromosome", "id", "cM", "position", "A1", "A2")
 _FAM_COLUMNS = ("FID", "IID", "father", "mother", "sex", "phenotype")
 _TEMPLATE = "{chrom}"
+#: Ends of the names of files that list filesets.
+_LISTS = (".txt", ".list")
 #: A file of a set -> the one that holds its genotypes.
 _SUFFIXES = {
     ".bed": ".bed",
@@ -173,16 +175,26 @@ def find_filesets(path: str | Path | Sequence[str | Path]) -> list[Path]:
     path : str, Path, or sequence of these
         ``folder/name``, ``folder/name.bed`` (or ``.pgen``), or either with ``{chrom}`` in it,
         which stands for 1 to 22, X, Y, XY and MT; the chromosomes that exist are taken, in that
-        order. Of a prefix that has both, the .bed is taken.
+        order. Of a prefix that has both, the .bed is taken. A ``.txt`` or ``.list`` file names
+        any of these, one on each line, relative to its own folder.
 
     Raises
     ------
     FileFormatError
-        If there is no such file.
+        If there is no such file, or one is listed twice.
     """
     if not isinstance(path, str | Path):
-        return [file for one in path for file in find_filesets(one)]
+        found = [file for one in path for file in find_filesets(one)]
+        if twice := [str(f) for f in dict.fromkeys(found) if found.count(f) > 1]:
+            raise FileFormatError(
+                "this fileset is listed more than once", path=twice[0], remedy="list each one once"
+            )
+        return found
     text = str(path)
+    if text.endswith(_LISTS):
+        lines = read_bytes(path, "list of filesets").decode("utf-8", "replace").splitlines()
+        names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+        return find_filesets([Path(path).parent / name for name in names])
     suffixes = [".bed", ".pgen"]
     for known, suffix in _SUFFIXES.items():
         if text.endswith(known):

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from prs.inputs.cohort import Cohort, read_cohort
-from prs.inputs.genotypes import Genotypes, open_genotypes, read_sample_list
+from prs.inputs.genotypes import Genotypes
 from prs.inputs.sumstats import SumStats, read_sumstats
 from prs.matching import MatchReport
 from prs.quality import QcRules
@@ -59,7 +59,7 @@ class Run:
         self.study, self.n_threads, self.say = study, n_threads, say
         self.folder = study.out_folder
         self.stages = Stages(self.folder, say, force)
-        self.target = open_genotypes(str(study.file(study.target.genotypes)))
+        self.target = study.open_target()
         self.cohort = self._read_cohort()
         self.reports: list[MatchReport] = []
         self.statistics: dict[str, SumStats] = {}
@@ -91,30 +91,14 @@ class Run:
 
     def reference_genotypes(self, name: str) -> Genotypes:
         """Return a population's reference genotypes, or the target's where it has none."""
-        population = self.study.populations[name]
-        if population.reference is None:
-            return self.target
-        genotypes = open_genotypes(str(self.study.file(population.reference)))
-        if population.reference_samples is None:
-            return genotypes
-        listed = self.study.file(population.reference_samples)
-        _, index = match_samples(
-            read_sample_list(listed),
-            genotypes.samples,
-            what=f"the reference people of {name}",
-            target_name=genotypes.path,
-            path=listed,
-        )
-        return genotypes.subset(samples=index)
+        reference = self.study.open_reference(name)
+        return self.target if reference is None else reference
 
     def reference_files(self, name: str) -> list[Path]:
         """Return the files that a population's LD and clumps are made from."""
         population = self.study.populations[name]
-        extra = [population.reference_samples, population.blocks]
-        return [
-            *self.reference_genotypes(name).files,
-            *(self.study.file(file) for file in extra if file is not None),
-        ]
+        files = list(self.reference_genotypes(name).files)
+        return files if population.blocks is None else [*files, self.study.file(population.blocks)]
 
     def statistics_of(self, name: str) -> SumStats:
         """Return a population's summary statistics; harmonising and clumping share one reading."""
