@@ -125,6 +125,15 @@ class Chains:
             array[...] = 0.0
         return taken
 
+    def multiply(self, run: Team, effects: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return R times effects of shape (n, T)."""
+        model = self.model
+        effects = np.ascontiguousarray(effects)
+        zero, product = np.zeros(effects.shape[1]), np.zeros_like(effects)
+        layout = (model.starts, model.ld_starts, model.ld, model.ld_unit, model.diagonal, zero)
+        run(refresh_residuals, [(i, *layout, effects, product) for i in self.block_shares])
+        return -product
+
     def step(self, run: Team, accumulate: bool) -> None:
         """Draw effects, sigma, psi and phi once, in all chains."""
         model, settings = self.model, self.settings

@@ -29,9 +29,17 @@ class ChainSettings:
     psi_max : float or None
         Upper bound of psi; None for none.
     n_iter, n_burnin, thin : int
+        With a tolerance, n_iter is the most iterations that are made, and n_burnin is not used.
     seed : int
     n_threads : int
     keep_draws : bool
+    n_values : int
+        Values of phi; the chains of one lie together, as many of each.
+    tolerance : float or None
+        Stop when the chains are mixed and `prs.weights.csx_convergence.prediction_error` is at
+        most this; None: run n_iter.
+    max_draws : int
+        Most draws that a chain keeps; where there would be more, `thin` is doubled.
     """
 
     phi: tuple[float | None, ...]
@@ -45,6 +53,9 @@ class ChainSettings:
     seed: int
     n_threads: int
     keep_draws: bool = False
+    n_values: int = 1
+    tolerance: float | None = None
+    max_draws: int = 1000
 
 
 @contextmanager
