@@ -8,8 +8,10 @@ from pathlib import Path
 __all__ = [
     "AncestryDataError",
     "BuildMismatchError",
+    "ClusterError",
     "ColumnError",
     "FileFormatError",
+    "FolderInUseError",
     "InvalidValueError",
     "LDReferenceError",
     "OverlapError",
@@ -131,3 +133,11 @@ class AncestryDataError(PrsError):
 
 class SamplerError(PrsError):
     """A Markov chain that diverged; says which block and which population."""
+
+
+class ClusterError(PrsError):
+    """A cluster that cannot be used: not there, not installed, or workers that keep dying."""
+
+
+class FolderInUseError(PrsError):
+    """Another run is writing to the same folder."""

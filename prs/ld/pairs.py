@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from prs.cluster import map_tasks
 from prs.errors import SettingsError
 from prs.inputs.genotypes import Genotypes
-from prs.ld._parallel import map_in_order
 from prs.ld.planes import founders, read_planes
 from prs.variants import VariantTable, chromosome_labels
 
@@ -168,7 +168,7 @@ def iter_pairwise_r2(
         return PairTable(rows[:, 0], rows[:, 1], r2[:n_kept].copy(), variants, n_pairs)
 
     pieces = _cut(last, max(1, _PIECE_BYTES // (3 * 8 * (-(-len(people) // 64)))))
-    yield from map_in_order(work, pieces, n_threads)
+    yield from map_tasks(work, pieces, n_threads)
 
 
 def _cut(last: NDArray[np.int64], max_variants: int) -> list[tuple[int, int]]:

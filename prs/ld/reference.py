@@ -9,8 +9,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from prs.cluster import map_tasks
 from prs.errors import LDReferenceError, SettingsError
-from prs.ld._parallel import map_in_order
 from prs.variants import VariantTable
 
 __all__ = ["BlockReader", "LDReference"]
@@ -187,7 +187,7 @@ class LDReference:
         n_threads : int, optional
             Threads that read ahead; None: one per core.
         """
-        matrices = map_in_order(self.reader, range(self.n_blocks), n_threads)
+        matrices = map_tasks(self.reader, range(self.n_blocks), n_threads)
         for block, matrix in enumerate(matrices):
             yield slice(int(self.block_starts[block]), int(self.block_starts[block + 1])), matrix
 

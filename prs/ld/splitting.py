@@ -10,9 +10,9 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from prs.cluster import map_tasks
 from prs.errors import SettingsError
 from prs.inputs.genotypes import Genotypes
-from prs.ld._parallel import map_in_order
 from prs.ld.correlation import correlate
 
 __all__ = ["SplitSettings", "find_block_starts", "optimal_cuts"]
@@ -96,7 +96,7 @@ def find_block_starts(
 
         pos = variants.pos[begin:stop]
         may_cut = np.append(True, pos[1:] != pos[:-1])
-        rows = (row for tile in map_in_order(read_tile, tiles, n_threads) for row in tile)
+        rows = (row for tile in map_tasks(read_tile, tiles, n_threads) for row in tile)
         starts.append(begin + optimal_cuts(rows, may_cut, settings)[1:])
     return np.concatenate(starts)
 

@@ -15,9 +15,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from prs.cluster import map_tasks
 from prs.errors import FileFormatError, LDReferenceError, SettingsError
 from prs.files import existing_file, write_atomically
-from prs.ld._parallel import map_in_order
 from prs.ld.journal import Journal
 from prs.ld.panel import open_panel
 from prs.ld.reference import LDReference
@@ -93,11 +93,11 @@ def write_ld(
         todo = range(journal.n_done, ld.n_blocks)
         if journal.n_done:
             logger.info("%s: %d of %d blocks are there already", path, len(journal), ld.n_blocks)
-        for entry in map_in_order(prepare, _with_progress(todo), n_threads):
+        for entry in map_tasks(prepare, _with_progress(todo), n_threads):
             journal.append(*entry)
         packed = journal.entries()
     else:
-        packed = map_in_order(prepare, _with_progress(range(ld.n_blocks)), n_threads)
+        packed = map_tasks(prepare, _with_progress(range(ld.n_blocks)), n_threads)
     _write_file(ld, path, precision, packed)
     if journal is not None:
         journal.remove()

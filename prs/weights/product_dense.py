@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from prs.cluster import map_tasks
 from prs.inputs.genotypes import Genotypes
-from prs.ld._parallel import map_in_order
 from prs.weights.coding import MT, Coding, X, Y, count_per_person
 from prs.weights.plan import ReadPlan
 
@@ -52,7 +52,7 @@ def run_dense_plan(
         return genotypes.read_dosages(plan.variant[chunk]).astype(np.float64, order="K")
 
     chunks = list(_chunks_of_one_chromosome(plan, chrom, size))
-    for chunk, dosages in zip(chunks, map_in_order(read, chunks, n_threads), strict=True):
+    for chunk, dosages in zip(chunks, map_tasks(read, chunks, n_threads), strict=True):
         in_score, in_frequency = count_per_person(genotypes, int(chrom[chunk.start]), coding)
         turned = plan.is_turned[chunk]
         lacking = np.isnan(dosages)

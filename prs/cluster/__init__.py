@@ -1,0 +1,9 @@
+"""Work on many independent items: in threads of this process, or on the workers of a Dask cluster.
+
+There is one door, `map_tasks`. A room says what is to be done with each item and takes the
+results in the order of the items; whether threads or workers did it changes no bit of them.
+"""
+
+from prs.cluster.connect import open_client as open_client
+from prs.cluster.tasks import count_threads as count_threads
+from prs.cluster.tasks import map_tasks as map_tasks
