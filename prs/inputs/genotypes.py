@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -127,6 +127,11 @@ class Genotypes:
     def has_dosages(self) -> bool:
         """Whether a file holds dosages beside hard calls (.pgen of imputed genotypes)."""
         return any(fileset.dosages is not None for fileset in self.filesets)
+
+    def __reduce__(self) -> tuple[Callable[..., Genotypes], tuple[Any, ...]]:
+        """Travel to other processes as the files' names and which rows and people are taken."""
+        chosen = (self.variant_index, self.sample_index)
+        return _view, (self.path, self.filesets, *chosen, self.lists)
 
     def subset(self, samples: Selection = None, variants: Selection = None) -> Genotypes:
         """Return a view of some people and variants of this view.
@@ -374,34 +379,44 @@ def open_genotypes(
     first = filesets[0]
     for other in filesets[1:]:
         _check_same_people(first, other)
-    variants = first.variants
-    if len(filesets) > 1:
-        variants = VariantTable.concatenate(f.variants for f in filesets)
-    genotypes = Genotypes(
+    lists = (samples_file, exclude_samples_file, variants_file, exclude_variants_file)
+    genotypes = _view(
         str(path) if isinstance(path, str | Path) else ", ".join(map(str, path)),
-        variants,
-        first.samples,
-        np.arange(len(variants), dtype=np.int64),
-        np.arange(len(first.samples), dtype=np.int64),
         filesets,
-        np.concatenate([f.genetic_position for f in filesets]),
-        tuple(
-            Path(file)
-            for file in (
-                samples_file,
-                exclude_samples_file,
-                variants_file,
-                exclude_variants_file,
-            )
-            if file is not None
-        ),
+        np.arange(sum(len(f.variants) for f in filesets), dtype=np.int64),
+        np.arange(len(first.samples), dtype=np.int64),
+        tuple(Path(file) for file in lists if file is not None),
     )
     people = rows = None
     if samples_file is not None or exclude_samples_file is not None:
         people = choose_people(first.samples, samples_file, exclude_samples_file, genotypes.path)
     if variants_file is not None or exclude_variants_file is not None:
-        rows = choose_variants(variants.id, variants_file, exclude_variants_file, genotypes.path)
+        rows = choose_variants(
+            genotypes.variants.id, variants_file, exclude_variants_file, genotypes.path
+        )
     return genotypes.subset(people, rows)
+
+
+def _view(
+    path: str,
+    filesets: tuple[Fileset, ...],
+    variant_index: NDArray[np.int64],
+    sample_index: NDArray[np.int64],
+    lists: tuple[Path, ...],
+) -> Genotypes:
+    """Return the view of some rows and people of open files."""
+    first = filesets[0]
+    variants, samples, position = first.variants, first.samples, first.genetic_position
+    if len(filesets) > 1:
+        variants = VariantTable.concatenate(f.variants for f in filesets)
+        position = np.concatenate([f.genetic_position for f in filesets])
+    if not np.array_equal(variant_index, np.arange(len(variants))):
+        variants, position = variants.take(variant_index), position[variant_index]
+    if not np.array_equal(sample_index, np.arange(len(samples))):
+        samples = samples.take(sample_index)
+    return Genotypes(
+        path, variants, samples, variant_index, sample_index, filesets, position, lists
+    )
 
 
 def _open(file: Path) -> Fileset:

@@ -8,6 +8,7 @@ import re
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
@@ -92,6 +93,34 @@ class Fileset:
     samples: SampleTable
     files: tuple[Path, ...]
     dosages: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]] | None = None
+
+    def __reduce__(self) -> tuple[Callable[..., Fileset], tuple[Any, ...]]:
+        """Travel to other processes as the files' names: whoever unpickles it opens them."""
+        return _reopen, (str(self.path.absolute()), _file_states(self.files))
+
+
+def _file_states(files: Sequence[Path]) -> tuple[tuple[int, int], ...]:
+    """Return the size and the time of change of each file."""
+    return tuple((state.st_size, state.st_mtime_ns) for state in map(os.stat, files))
+
+
+@lru_cache(maxsize=64)
+def _reopen(path: str, states: tuple[tuple[int, int], ...]) -> Fileset:
+    """Open a fileset that another process had open; it must be as it was there."""
+    file = Path(path)
+    if file.suffix == ".pgen":
+        from prs.inputs.pgen import open_pgen
+
+        fileset = open_pgen(file)
+    else:
+        fileset = open_fileset(file)
+    if _file_states(fileset.files) != states:
+        raise FileFormatError(
+            "was changed after it was opened, or another machine sees another file there",
+            path=file,
+            remedy="wait until whatever writes the file has finished, and run again",
+        )
+    return fileset
 
 
 def check_size(path: Path, size: int, expected: int) -> None:
