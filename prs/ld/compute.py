@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +18,9 @@ from prs.ld.reference import LDReference
 from prs.ld.splitting import SplitSettings, find_block_starts
 from prs.samples import SampleTable
 from prs.variants import chromosome_labels
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 __all__ = ["compute_ld"]
 
@@ -37,6 +41,7 @@ def compute_ld(
     max_block: int = _MAX_BLOCK,
     split: SplitSettings | None = None,
     n_threads: int | None = None,
+    client: Client | None = None,
 ) -> LDReference:
     """Return the LD of a population: Pearson correlations of dosages within blocks.
 
@@ -69,6 +74,9 @@ def compute_ld(
         How blocks are found where `blocks` is not given.
     n_threads : int, optional
         Threads for finding blocks; default: one per core.
+    client : distributed.Client, optional
+        A cluster whose workers find the blocks, a chromosome each. Give it to `write_ld` as
+        well, where the correlations are computed.
 
     Returns
     -------
@@ -91,7 +99,7 @@ def compute_ld(
     usable = choose_people_and_variants(genotypes, samples, min_maf, max_missing)
     view, notes = usable.genotypes, list(usable.notes)
     if blocks is None:
-        starts = find_block_starts(view, split or SplitSettings(), n_threads)
+        starts = find_block_starts(view, split or SplitSettings(), n_threads, client)
         notes.append(f"{len(starts) - 1:,} blocks found where the least LD is lost")
     else:
         starts = blocks.assign(view.variants)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -14,6 +15,9 @@ from prs.cluster import map_tasks
 from prs.errors import SettingsError
 from prs.inputs.genotypes import Genotypes
 from prs.ld.correlation import correlate
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 __all__ = ["SplitSettings", "find_block_starts", "optimal_cuts"]
 
@@ -56,7 +60,10 @@ class SplitSettings:
 
 
 def find_block_starts(
-    genotypes: Genotypes, settings: SplitSettings, n_threads: int | None = None
+    genotypes: Genotypes,
+    settings: SplitSettings,
+    n_threads: int | None = None,
+    client: Client | None = None,
 ) -> NDArray[np.int64]:
     """Return the block boundaries of `split_blocks` as offsets into sorted variants.
 
@@ -68,6 +75,8 @@ def find_block_starts(
         Sizes and costs.
     n_threads : int, optional
         Default: one per core.
+    client : distributed.Client, optional
+        A cluster whose workers do a chromosome each.
 
     Returns
     -------
@@ -76,29 +85,42 @@ def find_block_starts(
     thr_r2 = settings.thr_r2
     if thr_r2 is None:
         thr_r2 = min(10 / genotypes.n_samples, 1.0)
-    variants, width = genotypes.variants, settings.max_size
-    edges = np.flatnonzero(np.diff(variants.chrom, prepend=-1, append=-1))
-    starts = [np.zeros(1, dtype=np.int64)]
-    for begin, stop in pairwise(edges.tolist()):
+    edges = np.flatnonzero(np.diff(genotypes.variants.chrom, prepend=-1, append=-1))
+    threads = n_threads if client is None else 1
+    split = _ChromosomeSplitter(genotypes, settings, thr_r2, threads)
+    parts = map_tasks(split, pairwise(edges.tolist()), 1, client)
+    return np.concatenate([np.zeros(1, dtype=np.int64), *parts])
+
+
+@dataclass(frozen=True, eq=False)
+class _ChromosomeSplitter:
+    """Finds the ends of the blocks of one chromosome, which is rows `begin` to `stop`."""
+
+    genotypes: Genotypes
+    settings: SplitSettings
+    thr_r2: float
+    n_threads: int | None
+
+    def __call__(self, edges: tuple[int, int]) -> NDArray[np.int64]:
+        (begin, stop), width = edges, self.settings.max_size
         # From the chromosome's end to its beginning, as the recursion goes.
         tiles = [
             (max(begin, end - width), end, min(stop, end + width - 1))
             for end in range(stop, begin, -width)
         ]
-
-        def read_tile(tile: tuple[int, int, int]) -> NDArray[np.float64]:
-            first, end, beyond = tile
-            dosages = genotypes.read_dosages(slice(first, beyond))
-            r = correlate(dosages, has_dosages=genotypes.has_dosages)[: end - first]
-            r2 = r**2
-            r2[r2 < thr_r2] = 0
-            return np.cumsum(_band(r2, width), axis=1, dtype=np.float64)[::-1]
-
-        pos = variants.pos[begin:stop]
+        pos = self.genotypes.variants.pos[begin:stop]
         may_cut = np.append(True, pos[1:] != pos[:-1])
-        rows = (row for tile in map_tasks(read_tile, tiles, n_threads) for row in tile)
-        starts.append(begin + optimal_cuts(rows, may_cut, settings)[1:])
-    return np.concatenate(starts)
+        rows = (row for tile in map_tasks(self._read_tile, tiles, self.n_threads) for row in tile)
+        return begin + optimal_cuts(rows, may_cut, self.settings)[1:]
+
+    def _read_tile(self, tile: tuple[int, int, int]) -> NDArray[np.float64]:
+        first, end, beyond = tile
+        dosages = self.genotypes.read_dosages(slice(first, beyond))
+        r = correlate(dosages, has_dosages=self.genotypes.has_dosages)[: end - first]
+        r2 = r**2
+        r2[r2 < self.thr_r2] = 0
+        band = _band(r2, self.settings.max_size)
+        return np.cumsum(band, axis=1, dtype=np.float64)[::-1]
 
 
 def _band(r2: NDArray[np.float32], width: int) -> NDArray[np.float32]:

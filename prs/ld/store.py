@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import h5py
 import numpy as np
@@ -20,8 +20,11 @@ from prs.errors import FileFormatError, LDReferenceError, SettingsError
 from prs.files import existing_file, write_atomically
 from prs.ld.journal import Journal
 from prs.ld.panel import open_panel
-from prs.ld.reference import LDReference
+from prs.ld.reference import BlockReader, LDReference
 from prs.variants import VariantTable, chromosome_codes, chromosome_labels
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 __all__ = ["open_ld", "write_ld"]
 
@@ -46,6 +49,7 @@ def write_ld(
     precision: Precision = "float32",
     resume: bool = False,
     n_threads: int | None = None,
+    client: Client | None = None,
 ) -> None:
     """Write an LD reference to one HDF5 file, streaming its blocks.
 
@@ -72,6 +76,8 @@ def write_ld(
         the same bytes. The file is removed at the end.
     n_threads : int, optional
         Threads that compute and compress; default: one per core.
+    client : distributed.Client, optional
+        A cluster whose workers compute and compress instead; the bytes are the same.
 
     Raises
     ------
@@ -82,10 +88,7 @@ def write_ld(
         raise SettingsError(
             f"precision={precision!r} is not one of {', '.join(map(repr, _SCALES))}"
         )
-
-    def prepare(block: int) -> tuple[int, bytes]:
-        return _pack(ld.read_block(block), precision)
-
+    prepare = _Packer(ld.reader, precision)
     packed: Iterable[tuple[int, bytes]]
     journal = None
     if resume:
@@ -93,11 +96,11 @@ def write_ld(
         todo = range(journal.n_done, ld.n_blocks)
         if journal.n_done:
             logger.info("%s: %d of %d blocks are there already", path, len(journal), ld.n_blocks)
-        for entry in map_tasks(prepare, _with_progress(todo), n_threads):
+        for entry in map_tasks(prepare, _with_progress(todo), n_threads, client):
             journal.append(*entry)
         packed = journal.entries()
     else:
-        packed = map_tasks(prepare, _with_progress(range(ld.n_blocks)), n_threads)
+        packed = map_tasks(prepare, _with_progress(range(ld.n_blocks)), n_threads, client)
     _write_file(ld, path, precision, packed)
     if journal is not None:
         journal.remove()
@@ -234,6 +237,17 @@ def _with_progress(blocks: range) -> Iterable[int]:
 
 def _block_name(block: int) -> str:
     return f"{block:06d}"
+
+
+@dataclass(frozen=True, eq=False)
+class _Packer:
+    """Reads or computes a block and packs it."""
+
+    reader: BlockReader
+    precision: str
+
+    def __call__(self, block: int) -> tuple[int, bytes]:
+        return _pack(self.reader(block), self.precision)
 
 
 def _pack(matrix: NDArray[np.float32], precision: str) -> tuple[int, bytes]:
