@@ -19,7 +19,8 @@ Floats = NDArray[np.float64]
 Index = NDArray[np.int64]
 Selection = Callable[[Index], Floats]
 """Everything that is chosen by looking at outcomes, as one function: given the people to look at
-(indices, perhaps repeated), the score of all N people, shape (N,)."""
+(indices, perhaps repeated), the score of all N people, shape (N,); for `cross_fit` also several,
+shape (N, S)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,20 +116,21 @@ def cross_fit(
 
     Returns
     -------
-    ndarray of float64, shape (N,)
+    ndarray of float64, shape (N,) or (N, S)
     """
     y = np.asarray(outcome, np.float64)
     if not 2 <= n_folds <= len(y):
         raise SettingsError(f"n_folds={n_folds} for {len(y):,} people")
     folds = assign_folds(_strata(y, kind, group), n_folds, seed, (5,))
-    out = np.empty(len(y))
+    out: Floats | None = None
     for fold in range(n_folds):
         inside = np.flatnonzero(folds != fold)
         score = select(inside)
-        sd = float(score[inside].std()) or 1.0
+        sd = score[inside].std(axis=0)
         held_out = folds == fold
-        out[held_out] = (score[held_out] - score[inside].mean()) / sd
-    return out
+        out = np.empty_like(score) if out is None else out
+        out[held_out] = (score[held_out] - score[inside].mean(axis=0)) / np.where(sd == 0, 1, sd)
+    return np.asarray(out)
 
 
 def selection_optimism(
