@@ -33,19 +33,27 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from prs.cluster import count_threads
 from prs.errors import SettingsError
 from prs.inputs.harmonise import HarmonisedSumStats
 from prs.inputs.sumstats import SumStats
-from prs.ld._parallel import count_threads
 from prs.ld.reference import LDReference
 from prs.matching import PalindromicRule
+from prs.weights.csx_chain import Chains
+from prs.weights.csx_ld import LdDtype
 from prs.weights.csx_model import build_model
-from prs.weights.csx_posterior import CsxPosterior, CsxSettings, summarise_chains
-from prs.weights.csx_run import run_chains
+from prs.weights.csx_posterior import (
+    DEFAULT_TOLERANCE,
+    CsxPosterior,
+    CsxSettings,
+    summarise_chains,
+)
+from prs.weights.csx_run import CHECKPOINT_EVERY, run_chains
 from prs.weights.csx_settings import ChainSettings
 
 __all__ = ["CsxPosterior", "fit_csx"]
@@ -53,6 +61,7 @@ __all__ = ["CsxPosterior", "fit_csx"]
 logger = logging.getLogger(__name__)
 
 ITERATIONS_PER_POPULATION = 1000
+MAX_ITERATIONS_PER_POPULATION = 10_000
 #: Where learned phi (and all psi) begin, first chain to last: far apart, so that chains that
 #: agree have forgotten it.
 START_RANGE = (1e-1, 1e-4)
@@ -76,6 +85,12 @@ def fit_csx(
     phi_per_chromosome: bool = False,
     keep_draws: bool = False,
     palindromic: PalindromicRule = "frequency",
+    until: Literal["converged"] | None = None,
+    tolerance: float = DEFAULT_TOLERANCE,
+    max_iter: int | None = None,
+    ld_dtype: LdDtype = "float32",
+    checkpoint: str | Path | None = None,
+    checkpoint_every: float = CHECKPOINT_EVERY,
 ) -> CsxPosterior:
     """Fit PRS-CS (one population) or PRS-CSx (several) to GWAS summary statistics.
 
@@ -111,6 +126,29 @@ def fit_csx(
         Keep thinned draws of the effects, in float32.
     palindromic : {"frequency", "keep", "drop"}
         Rule for A/T and C/G variants when statistics are matched to LD.
+    until : "converged", optional
+        Leave the length to the sampler, in place of `n_iter` and `n_burnin`: it looks at
+        iteration 200 and then at each 1.4-fold of it, takes about the second half of the run so
+        far as its sample, and stops when (1) the chains are mixed: split R-hat at most 1.05 and
+        an effective sample size of at least 50 for phi, sigma, the variance explained and
+        predictions, and (2) the chains' predictions agree: `CsxPosterior.prediction_error` is
+        at most `tolerance` in every population.
+    tolerance : float
+        Monte Carlo share of the variance of predictions. 0.001: the scores of two such fits,
+        with other seeds, correlate at about 0.999.
+    max_iter : int, optional
+        Most iterations with ``until="converged"``; default 10,000 a population. A run that
+        reaches it is not `converged` and says so.
+    ld_dtype : {"float32", "int16", "int8"}
+        How the LD is held in memory. int16 halves it, with errors (1.5e-5 of a correlation)
+        below those of a panel's six digits and of any panel's sampling; int8 quarters it, with
+        errors of 0.004, and needs ``psi_max`` of at most 1.
+    checkpoint : str or Path, optional
+        File to which the run is saved as it goes. The same call, after whatever end, goes on
+        from it and ends with the same bits as an unbroken run. It is left there: delete it when
+        the result is safe.
+    checkpoint_every : float
+        Seconds between two savings.
 
     Returns
     -------
@@ -119,7 +157,10 @@ def fit_csx(
     Raises
     ------
     SettingsError
-        If a setting makes no sense.
+        If a setting makes no sense, or the checkpoint is of a run with other inputs, settings
+        or versions.
+    FileFormatError
+        If the checkpoint cannot be read.
     OverlapError
         If a population's statistics and LD have too few variants in common.
     SamplerError
@@ -132,6 +173,15 @@ def fit_csx(
     """
     values = _phi_values(phi)
     n_populations = max(len(sumstats_by_population), 1)
+    if until is not None:
+        _check_until(until, n_iter, n_burnin, tolerance)
+        if max_iter is None:
+            max_iter = MAX_ITERATIONS_PER_POPULATION * n_populations
+        n_iter, n_burnin = max_iter, max_iter // 2
+    elif max_iter is not None:
+        raise SettingsError(
+            f"max_iter={max_iter} is for until='converged'; n_iter is the length of a run",
+        )
     if n_iter is None:
         n_iter = ITERATIONS_PER_POPULATION * n_populations
         if n_burnin is not None:
@@ -139,6 +189,14 @@ def fit_csx(
     if n_burnin is None:
         n_burnin = n_iter // 2
     _check(a, b, n_iter, n_burnin, thin, n_chains, psi_max, target)
+    if ld_dtype not in ("float32", "int16", "int8"):
+        raise SettingsError(f"ld_dtype={ld_dtype!r} is not one of 'float32', 'int16', 'int8'")
+    if ld_dtype == "int8" and (psi_max is None or psi_max > 1.0):
+        raise SettingsError(
+            f"ld_dtype='int8' with psi_max={psi_max}: rounding makes blocks indefinite by up to "
+            "0.2, which only psi_max of at most 1 outweighs",
+            remedy="use ld_dtype='int16'",
+        )
     model = build_model(
         sumstats_by_population,
         ld_by_population,
@@ -146,6 +204,7 @@ def fit_csx(
         by_chromosome=phi_per_chromosome,
         clean=target == "posterior",
         seed=seed,
+        ld_dtype=ld_dtype,
     )
     starts = np.geomspace(*START_RANGE, n_chains) if n_chains > 1 else np.array([1e-2])
     chain_phi = tuple(value for value in values for _ in range(n_chains))
@@ -161,13 +220,17 @@ def fit_csx(
         seed=int(seed),
         n_threads=count_threads(n_threads),
         keep_draws=keep_draws,
+        n_values=len(values),
+        tolerance=None if until is None else float(tolerance),
     )
+    kind = Chains
     if target == "reference":
         from prs.weights.csx_parity import ReferenceChains
 
-        result = run_chains(model, settings, ReferenceChains)
-    else:
-        result = run_chains(model, settings)
+        kind = ReferenceChains
+    result = run_chains(
+        model, settings, kind, checkpoint=checkpoint, checkpoint_every=checkpoint_every
+    )
     posterior = summarise_chains(
         model,
         result,
@@ -177,12 +240,16 @@ def fit_csx(
             a=settings.a,
             b=settings.b,
             psi_max=psi_max,
-            n_iter=settings.n_iter,
-            n_burnin=settings.n_burnin,
+            n_iter=result.phi.shape[1],
+            n_burnin=result.n_burnin,
             thin=settings.thin,
             n_chains=n_chains,
             seed=settings.seed,
             phi_per_chromosome=phi_per_chromosome,
+            until=until,
+            tolerance=float(tolerance),
+            max_iter=max_iter,
+            ld_dtype=ld_dtype,
         ),
     )
     for warning in posterior.warnings:
@@ -213,6 +280,18 @@ def _phi_values(
     if not values or len(set(values)) < len(values):
         raise SettingsError(f"the grid of phi is empty or repeats a value: {given}")
     return tuple(values)
+
+
+def _check_until(until: str, n_iter: int | None, n_burnin: int | None, tolerance: float) -> None:
+    if until != "converged":
+        raise SettingsError(f"until={until!r} is not 'converged'")
+    if n_iter is not None or n_burnin is not None:
+        raise SettingsError(
+            f"until='converged' finds the length; n_iter={n_iter} and n_burnin={n_burnin} set it",
+            remedy="give max_iter, the most iterations",
+        )
+    if not 0 < tolerance < 1:
+        raise SettingsError(f"tolerance={tolerance} is not between 0 and 1")
 
 
 def _check(

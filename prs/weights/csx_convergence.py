@@ -29,9 +29,9 @@ __all__ = [
 
 MAX_RHAT = 1.05
 MIN_ESS = 50.0
-#: Iterations before the first look at a run of unknown length, and how far apart the looks are.
-FIRST_LOOK = 100
-LOOK_RATIO = 2.0**0.5
+#: Iterations of the first window of a run of unknown length, and the ratio of windows' ends.
+FIRST_WINDOW = 100
+WINDOW_RATIO = 2.0**0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,14 +143,15 @@ def prediction_error(
 
 
 def window_edges(ceiling: int) -> list[int]:
-    """Return the iterations at which a run of unknown length is looked at: 100, 141, 200, ...
+    """Return where a run of unknown length is cut into windows: at 100, 141, 200, 283, ...
 
-    At each look the iterations since the last look but one count, about the second half of the
-    run; what came before is burn-in.
+    It is looked at where a window ends, from the third one on. The last two windows count,
+    which is the second half of the run; what came before is burn-in.
     """
-    edges = []
-    edge = float(FIRST_LOOK)
+    edges: list[int] = []
+    edge = float(min(FIRST_WINDOW, max(ceiling // 2, 1)))
     while round(edge) < ceiling:
-        edges.append(round(edge))
-        edge *= LOOK_RATIO
+        if round(edge) not in edges:
+            edges.append(round(edge))
+        edge *= WINDOW_RATIO
     return [*edges, ceiling]

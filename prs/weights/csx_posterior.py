@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from prs.errors import SettingsError
 from prs.matching import MatchReport
 from prs.variants import VariantTable
+from prs.weights.csx_convergence import MAX_RHAT, MIN_ESS, diagnose, is_mixed
 from prs.weights.csx_model import CsxModel
 from prs.weights.csx_run import ChainResult
-from prs.weights.diagnostics import effective_sample_size, split_rhat
 from prs.weights.table import Weights
 
 __all__ = ["CsxPosterior", "CsxSettings", "format_phi", "summarise_chains"]
 
-MAX_RHAT = 1.05  # of phi, sigma and predictions, for a fit that counts as converged
-MIN_ESS = 50.0
+#: Monte Carlo share of the variance of predictions at which ``until="converged"`` stops.
+DEFAULT_TOLERANCE = 1e-3
 MAX_SIGMA = 1.1  # residual variance of a trait of unit variance
 MAX_OUTSIDE = 0.05  # share of |b|^2 outside the column space of R
 
@@ -38,8 +38,16 @@ class CsxSettings:
         One value, or the grid.
     a, b : float
     psi_max : float or None
-    n_iter, n_burnin, thin, n_chains, seed : int
+    n_iter, n_burnin : int
+        Iterations that were made, and how many of them do not count.
+    thin, n_chains, seed : int
     phi_per_chromosome : bool
+    until : "converged" or None
+        Whether the length was left to the sampler; then `tolerance` and the most iterations.
+    tolerance : float
+    max_iter : int or None
+    ld_dtype : str
+        How the LD was held.
     """
 
     target: str
@@ -53,6 +61,10 @@ class CsxSettings:
     n_chains: int
     seed: int
     phi_per_chromosome: bool
+    until: str | None = None
+    tolerance: float = DEFAULT_TOLERANCE
+    max_iter: int | None = None
+    ld_dtype: str = "float32"
 
 
 def format_phi(phi: float | str) -> str:
@@ -97,7 +109,13 @@ class CsxPosterior:
         ``phi`` (of its log), ``sigma_POP``, ``explained_POP`` and ``prediction_POP`` (the worst
         of d). With a grid, the worst value of phi's.
     converged : bool
-        Whether all R-hat are at most 1.05 and all ESS at least 50.
+        Whether all R-hat are at most 1.05 and all ESS at least 50; with ``until="converged"``,
+        also whether `prediction_error` is within the tolerance.
+    prediction_error : dict of str to float
+        By population, the Monte Carlo share of the score's variance, estimated from how the
+        chains' posterior means differ (`prs.weights.csx_convergence.prediction_error`): two
+        fits like this one have scores that correlate at about 1 minus this. With a grid, by
+        population and phi (``EUR_phi1e-02``).
     warnings : tuple of str
         What a reader of the weights should know.
     match_reports : tuple of MatchReport
@@ -128,6 +146,7 @@ class CsxPosterior:
     outside: Mapping[str, float]
     settings: CsxSettings
     draws: Mapping[str, NDArray[np.float32]] | None = field(default=None, repr=False)
+    prediction_error: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def n_burnin(self) -> int:
@@ -164,10 +183,15 @@ class CsxPosterior:
                 prediction_trace={k: v[here] for k, v in self.prediction_trace.items()},
                 draws=None if self.draws is None else {k: v[s] for k, v in self.draws.items()},
                 settings=replace(self.settings, phi=(phi,)),
+                prediction_error={
+                    name: self.prediction_error[f"{name}_phi{format_phi(phi)}"]
+                    for name in self.populations
+                    if self.prediction_error
+                },
             )
-            rhat, ess = _diagnose(part)
+            rhat, ess = diagnose(_monitored(part))
             out[format_phi(phi)] = replace(
-                part, rhat=rhat, ess=ess, converged=_is_converged(rhat, ess)
+                part, rhat=rhat, ess=ess, converged=_has_converged(part, rhat, ess)
             )
         return out
 
@@ -230,6 +254,10 @@ class CsxPosterior:
             "seed": str(s.seed),
             "converged": "yes" if self.converged else "no",
             "worst_rhat": f"{_worst(self.rhat, max):.3f}",
+            "least_ess": f"{_worst(self.ess, min):.0f}",
+            "prediction_error": ",".join(
+                f"{name}={error:.2g}" for name, error in self.prediction_error.items()
+            ),
         }
 
     def to_frame(self) -> pd.DataFrame:
@@ -288,7 +316,8 @@ class CsxPosterior:
         state = "converged" if self.converged else "NOT converged"
         return (
             f"{len(self.variants):,} variants, {', '.join(self.populations)}; phi {phi}; {state} "
-            f"(worst R-hat {_worst(self.rhat, max):.3f}, least ESS {_worst(self.ess, min):.0f})"
+            f"(worst R-hat {_worst(self.rhat, max):.3f}, least ESS {_worst(self.ess, min):.0f}) "
+            f"after {self.settings.n_iter:,} iterations"
         )
 
 
@@ -319,19 +348,13 @@ def _monitored(posterior: CsxPosterior) -> dict[str, NDArray[np.float64]]:
     return out
 
 
-def _diagnose(posterior: CsxPosterior) -> tuple[dict[str, float], dict[str, float]]:
-    rhat, ess = {}, {}
-    for name, draws in _monitored(posterior).items():
-        series = draws.reshape(*draws.shape[:2], -1)
-        each = range(series.shape[2])
-        rhat[name] = max(split_rhat(series[..., i]) for i in each)
-        ess[name] = min(effective_sample_size(series[..., i]) for i in each)
-    return rhat, ess
-
-
-def _is_converged(rhat: Mapping[str, float], ess: Mapping[str, float]) -> bool:
-    # NaN (too few draws to tell) is not converged
-    return all(v <= MAX_RHAT for v in rhat.values()) and all(v >= MIN_ESS for v in ess.values())
+def _has_converged(
+    posterior: CsxPosterior, rhat: Mapping[str, float], ess: Mapping[str, float]
+) -> bool:
+    if not is_mixed(rhat, ess):
+        return False
+    s = posterior.settings
+    return s.until is None or all(e <= s.tolerance for e in posterior.prediction_error.values())
 
 
 def summarise_chains(model: CsxModel, result: ChainResult, settings: CsxSettings) -> CsxPosterior:
@@ -349,10 +372,11 @@ def summarise_chains(model: CsxModel, result: ChainResult, settings: CsxSettings
         beta_mean[:, k, model.index[part]] = mean[:, part]
         beta_sd[:, k, model.index[part]] = sd[:, part]
         if result.draws is not None:
-            flat = result.draws[..., part].reshape(n_values, -1, part.stop - part.start)
-            full = np.zeros((*flat.shape[:2], n_variants), dtype=np.float32)
-            full[..., model.index[part]] = flat
-            draws[name] = full
+            n_draws = len(result.draws)
+            full = np.zeros((n_values, n_chains, n_draws, n_variants), dtype=np.float32)
+            for i, draw in enumerate(result.draws):
+                full[:, :, i, model.index[part]] = draw[:, part].reshape(n_values, n_chains, -1)
+            draws[name] = full.reshape(n_values, n_chains * n_draws, n_variants)
     psi = result.psi.reshape(n_values, n_chains, -1).mean(axis=1)
 
     def trim(array: NDArray[Any]) -> NDArray[Any]:
@@ -382,6 +406,11 @@ def summarise_chains(model: CsxModel, result: ChainResult, settings: CsxSettings
         draws=None if result.draws is None else (
             draws if n_values > 1 else {k: v[0] for k, v in draws.items()}
         ),
+        prediction_error={
+            name + (f"_phi{format_phi(phi)}" if n_values > 1 else ""): float(result.error[s, k])
+            for s, phi in enumerate(settings.phi)
+            for k, name in enumerate(model.populations)
+        },
     )  # fmt: skip
     if n_values > 1:
         parts = posterior.split().values()
@@ -389,8 +418,8 @@ def summarise_chains(model: CsxModel, result: ChainResult, settings: CsxSettings
         rhat = {n: max(p.rhat[n] for p in parts if n in p.rhat) for n in sorted(names)}
         ess = {n: min(p.ess[n] for p in parts if n in p.ess) for n in sorted(names)}
     else:
-        rhat, ess = _diagnose(posterior)
-    converged = _is_converged(rhat, ess)
+        rhat, ess = diagnose(_monitored(posterior))
+    converged = _has_converged(posterior, rhat, ess)
     warnings = _warn(model, result, settings, rhat, ess, converged)
     return replace(posterior, rhat=rhat, ess=ess, converged=converged, warnings=warnings)
 
@@ -410,10 +439,18 @@ def _warn(
             for name in rhat
             if not (rhat[name] <= MAX_RHAT and ess[name] >= MIN_ESS)
         ]
-        out.append(
-            f"the chains have not converged: {', '.join(poor)}; raise n_iter and n_burnin "
-            f"(now {settings.n_iter:,} and {settings.n_burnin:,})"
-        )
+        if settings.until is not None:
+            poor += [
+                f"predictions of {name} (error {error:.2g}, tolerance {settings.tolerance:g})"
+                for name, error in zip(model.populations, result.error.max(axis=0), strict=True)
+                if not error <= settings.tolerance
+            ]
+            advice = f"raise max_iter (now {settings.max_iter:,})"
+        else:
+            advice = (
+                f"raise n_iter and n_burnin (now {settings.n_iter:,} and {settings.n_burnin:,})"
+            )
+        out.append(f"the chains have not converged: {', '.join(poor)}; {advice}")
     sigma = result.sigma[:, settings.n_burnin :].mean(axis=(0, 1))
     for k, name in enumerate(model.populations):
         worst = float(sigma[:, k].max())

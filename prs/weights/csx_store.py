@@ -56,6 +56,7 @@ def write_posterior(posterior: CsxPosterior, path: str | Path) -> Path:
         "converged": posterior.converged,
         "warnings": posterior.warnings,
         "outside": dict(posterior.outside),
+        "prediction_error": dict(posterior.prediction_error),
         "settings": asdict(posterior.settings),
         "match_reports": [asdict(report) for report in posterior.match_reports],
     }
@@ -76,7 +77,7 @@ def read_posterior(path: str | Path) -> CsxPosterior:
     """
     path = existing_file(path, "posterior")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         header = json.loads(str(arrays.pop("header")))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
@@ -109,6 +110,7 @@ def read_posterior(path: str | Path) -> CsxPosterior:
             MatchReport(**dict(one, notes=tuple(one["notes"]))) for one in header["match_reports"]
         ),
         outside=header["outside"],
+        prediction_error=header.get("prediction_error", {}),
         settings=CsxSettings(**settings),
         draws=by_population("draws") if f"draws.{populations[0]}" in arrays else None,
     )

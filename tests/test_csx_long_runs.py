@@ -1,0 +1,225 @@
+"""Runs of unknown length, runs that are killed and go on, and LD held as integers."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+
+import numpy as np
+import pytest
+from test_csx import INTERPRETED, settings, study
+
+from prs.errors import FileFormatError, SettingsError
+from prs.weights.csx import fit_csx
+from prs.weights.csx_chain import Chains
+from prs.weights.csx_checkpoint import remove_checkpoint
+from prs.weights.csx_convergence import prediction_error, window_edges
+from prs.weights.csx_model import build_model
+from prs.weights.csx_parity import ReferenceChains
+from prs.weights.csx_run import run_chains
+
+RESULTS = (
+    "mean", "square", "psi", "phi", "sigma", "variance", "predictions", "floor_hits", "error",
+    "n_burnin", "is_settled",
+)  # fmt: skip
+
+
+def same(one, other):
+    """Whether two results have the same bits."""
+    for name in RESULTS:
+        a, b = np.asarray(getattr(one, name)), np.asarray(getattr(other, name))
+        assert a.shape == b.shape
+        assert a.tobytes() == b.tobytes(), name
+    assert len(one.draws) == len(other.draws)
+    assert all(np.array_equal(a, b) for a, b in zip(one.draws, other.draws, strict=True))
+
+
+class StoppedError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("kind", [Chains, ReferenceChains])
+@pytest.mark.parametrize("tolerance", [None, 1e-12])
+def test_a_run_stopped_at_any_iteration_goes_on_to_the_same_bits(tmp_path, kind, tolerance):
+    """Stopped after each iteration in turn; one checkpoint a few iterations, so some are redone."""
+    model = build_model(*study())
+    n_iter = 30 if INTERPRETED else 230  # past a refresh of the residuals
+    chosen = settings(
+        2, n_iter=n_iter, n_burnin=9, thin=2, keep_draws=True, tolerance=tolerance, max_draws=7
+    )
+    whole = run_chains(model, chosen, kind)
+
+    class Stops(kind):
+        last = 0
+
+        def step(self, run, accumulate):
+            if self.iteration == self.last:
+                raise StoppedError
+            super().step(run, accumulate)
+
+    Stops.__name__ = kind.__name__
+    path = tmp_path / "run.npz"
+    for Stops.last in range(1, n_iter, 4 if tolerance is None else 9):
+        with pytest.raises(StoppedError):
+            run_chains(model, chosen, Stops, checkpoint=path, checkpoint_every=0)
+    same(run_chains(model, chosen, kind, checkpoint=path), whole)
+    same(run_chains(model, chosen, kind, checkpoint=path), whole)  # it is over: at once
+    remove_checkpoint(path)
+    assert not list(tmp_path.iterdir())
+
+
+def endless_kills(n_kills, longest, tmp_path):
+    """Kill -9 a run again and again, at any moment; it ends with the bits of an unbroken one."""
+    model = build_model(*study())
+    chosen = settings(2, n_iter=600, n_burnin=200, keep_draws=True)
+    whole = run_chains(model, chosen)  # and the kernels are compiled
+    path = tmp_path / "run.npz"
+    fork = multiprocessing.get_context("fork")
+    clock = random.Random(n_kills)
+    n_killed = 0
+    for _ in range(n_kills):
+        child = fork.Process(
+            target=run_chains,
+            args=(model, chosen),
+            kwargs={"checkpoint": path, "checkpoint_every": 0},
+        )
+        child.start()
+        time.sleep(clock.uniform(0, longest))
+        if child.is_alive():
+            os.kill(child.pid, signal.SIGKILL)
+            n_killed += 1
+        child.join()
+    assert n_killed
+    same(run_chains(model, chosen, checkpoint=path), whole)
+    assert [file.name for file in tmp_path.iterdir()] == ["run.npz"]
+
+
+needs_fork = pytest.mark.skipif(
+    INTERPRETED or "fork" not in multiprocessing.get_all_start_methods(),
+    reason="forks processes that run compiled kernels",
+)
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_killed_run_goes_on_to_the_same_bits(tmp_path):
+    endless_kills(8, 0.2, tmp_path)
+
+
+@needs_fork
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_run_killed_a_hundred_times_goes_on_to_the_same_bits(tmp_path):
+    endless_kills(100, 0.1, tmp_path)
+
+
+def test_checkpoint_of_another_run_is_refused(tmp_path):
+    sumstats, ld = study()
+    path = tmp_path / "run.npz"
+    run = {"n_iter": 8, "thin": 2, "checkpoint": path}
+    fit = fit_csx(sumstats, ld, seed=1, n_threads=1, **run)
+    again = fit_csx(sumstats, ld, seed=1, n_threads=2, **run)  # threads are no other run
+    assert again.beta_mean.tobytes() == fit.beta_mean.tobytes()
+    with pytest.raises(SettingsError, match="seed = 1, now 2"):
+        fit_csx(sumstats, ld, seed=2, **run)
+    with pytest.raises(SettingsError, match="chain = Chains, now ReferenceChains"):
+        fit_csx(sumstats, ld, seed=1, target="reference", **run)
+    with pytest.raises(SettingsError, match="other summary statistics"):
+        fit_csx(*study(seed=2), seed=1, **run)
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(FileFormatError, match="damaged"):
+        fit_csx(sumstats, ld, seed=1, **run)
+
+
+# ---- until="converged"
+
+
+def test_windows_of_a_run_of_unknown_length():
+    assert window_edges(1000) == [100, 141, 200, 283, 400, 566, 800, 1000]
+    assert window_edges(50) == [25, 35, 50]
+    assert window_edges(3) == [1, 2, 3]
+
+
+def test_prediction_error_is_the_variance_of_the_average():
+    """On independent normal means its expectation is known: tr(R) s^2 / n over the signal."""
+    model = build_model(*study())
+    rng = np.random.default_rng(0)
+    n, s = 50, 0.01
+    centre = rng.standard_normal(len(model.b))
+    means = centre + s * rng.standard_normal((n, len(model.b)))
+    products = np.zeros_like(means)
+    for k in range(model.n_blocks):
+        here = slice(model.starts[k], model.starts[k + 1])
+        products[:, here] = means[:, here] @ model.matrix(k)
+    error = prediction_error(model, means, products)
+    for k in range(2):
+        part = model.effects(k)
+        signal = means[:, part].mean(axis=0) @ products[:, part].mean(axis=0)
+        # 12 directions with eigenvalues of R, 49 degrees of freedom: a relative sd below 0.2
+        assert error[k] == pytest.approx(12 * s**2 / n / signal, rel=0.6)
+    assert prediction_error(model, 0 * means, 0 * products).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.skipif(INTERPRETED, reason="thousands of iterations need the compiled kernels")
+def test_until_converged_stops_when_predictions_agree():
+    sumstats, ld = study()
+    fits = [
+        fit_csx(
+            sumstats, ld, phi=0.1, until="converged", tolerance=2e-3, max_iter=20_000, seed=seed
+        )
+        for seed in (1, 2)
+    ]
+    for fit in fits:
+        assert fit.converged
+        assert fit.settings.n_iter < 20_000
+        assert fit.phi_trace.shape == (2, fit.settings.n_iter)
+        assert 0.4 < fit.n_burnin / fit.settings.n_iter < 0.6
+        assert max(fit.prediction_error.values()) <= 2e-3
+        assert fit.weights().metadata["converged"] == "yes"
+    model = build_model(sumstats, ld)
+    for k in range(2):
+        here = model.effects(k)
+        one, two = (fit.beta_mean[k][model.index[here]] for fit in fits)
+        R = np.zeros((12, 12))
+        for block in np.flatnonzero(model.block_population == k):
+            at = slice(model.starts[block] - here.start, model.starts[block + 1] - here.start)
+            R[at, at] = model.matrix(block)
+        away = (one - two) @ R @ (one - two)
+        # two errors of 2e-3 of the variance; 4 chains tell their own error to a factor of 3
+        assert away < 3 * 2 * 2e-3 * (one @ R @ one)
+
+
+def test_a_run_that_reaches_its_ceiling_says_so():
+    fit = fit_csx(*study(), until="converged", tolerance=1e-9, max_iter=40, keep_draws=True)
+    assert not fit.converged
+    assert fit.settings.n_iter == 40
+    assert any("raise max_iter (now 40)" in w and "tolerance 1e-09" in w for w in fit.warnings)
+    assert "NOT converged" in fit.summary()
+    assert fit.weights().metadata["converged"] == "no"
+    # draws are of the iterations that count: each fifth after the 20th
+    assert fit.draws["EUR"].shape[1 - 1] == 2 * 4
+    for bad in (
+        {"until": "now"}, {"until": "converged", "n_iter": 10}, {"max_iter": 10},
+        {"until": "converged", "tolerance": 0.0}, {"ld_dtype": "float16"},
+        {"ld_dtype": "int8", "psi_max": None},
+    ):  # fmt: skip
+        with pytest.raises(SettingsError):
+            fit_csx(*study(), **bad)
+
+
+# ---- LD as integers
+
+
+@pytest.mark.parametrize("dtype", ["int16", "int8"])
+def test_ld_as_integers(dtype):
+    sumstats, ld = study()
+    model = build_model(sumstats, ld)
+    small = build_model(sumstats, ld, ld_dtype=dtype)
+    assert small.ld.nbytes * {"int16": 2, "int8": 4}[dtype] == model.ld.nbytes
+    for k in range(model.n_blocks):
+        error = np.abs(small.matrix(k) - model.matrix(k)).max()
+        assert error <= 0.5 * small.ld_unit * (1 + 1e-6)
+    assert np.array_equal(small.diagonal, model.diagonal)
