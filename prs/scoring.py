@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from prs.cluster import count_threads
 from prs.errors import OverlapError, SettingsError
 from prs.inputs.genotypes import Genotypes
 from prs.matching import Fate
@@ -20,6 +20,9 @@ from prs.weights.plan import make_plan
 from prs.weights.product import run_plan
 from prs.weights.score_table import Scores, read_scores, write_scores
 from prs.weights.table import Weights
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 __all__ = ["Scores", "read_scores", "score", "write_scores"]
 
@@ -37,6 +40,7 @@ def score(
     min_overlap: float = 0.5,
     palindromic: PalindromicChoice = "auto",
     n_threads: int | None = None,
+    client: Client | None = None,
 ) -> Scores:
     """Score everybody with every column of weights, in one pass over the genotypes.
 
@@ -73,6 +77,9 @@ def score(
         What to do with A/T and C/G variants: see `prs.weights.matching.match_weights`.
     n_threads : int, optional
         Default: all cores.
+    client : distributed.Client, optional
+        A cluster whose workers take 65,536 variants at a time, with `n_threads` threads each
+        (default: 1); the scores are the same to the bit.
 
     Returns
     -------
@@ -93,7 +100,7 @@ def score(
     coding = Coding(missing, scale, x_males)
     matches = [_match(genotypes, table, palindromic, min_overlap) for table in tables]
     plan = make_plan(matches)
-    threads = max(1, n_threads if n_threads is not None else (os.cpu_count() or 1))
+    threads = count_threads(n_threads if client is None else n_threads or 1)
     logger.info(
         "scoring %d people, %d variants, %d scores",
         genotypes.n_samples,
@@ -101,9 +108,9 @@ def score(
         plan.n_scores,
     )
     n_variants = plan.n_distinct
-    totals, n_missing_calls, absent = run_plan(genotypes, plan, coding, threads)
+    totals, n_missing_calls, absent = run_plan(genotypes, plan, coding, threads, client)
     if average:
-        totals /= _allele_numbers(genotypes, matches, coding, absent, threads)
+        totals /= _allele_numbers(genotypes, matches, coding, absent, threads, client)
     notes = _describe_coding(genotypes, plan.variant, coding, average)
     for note in notes:
         logger.info("%s", note)
@@ -211,12 +218,14 @@ def _allele_numbers(
     coding: Coding,
     absent: NDArray[np.float64],
     n_threads: int,
+    client: Client | None,
 ) -> NDArray[np.float64]:
     """Return what averages divide by: alleles, by person and score; shape (N, S)."""
     columns = []
     for m in matches:
         if len(matches) > 1:
-            absent = run_plan(genotypes, make_plan([m.without_weights()]), coding, n_threads)[2]
+            plan = make_plan([m.without_weights()])
+            absent = run_plan(genotypes, plan, coding, n_threads, client)[2]
         n_alleles = 2.0 * len(m.variant) - absent
         n_alleles[n_alleles == 0] = np.nan  # a person without any call has no average
         columns += [n_alleles] * m.weights.shape[1]

@@ -11,16 +11,21 @@ standard error being O(1/sqrt(n)).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from prs.cluster import map_tasks
 from prs.evaluation.intervals import Estimate
 from prs.kernels.bootstrap import resample_sums
 from prs.kernels.rng import make_streams
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 __all__ = ["bootstrap_means", "percentile_interval"]
 
@@ -39,6 +44,7 @@ def bootstrap_means(
     seed: int,
     stage: Sequence[int] = (),
     n_threads: int | None = None,
+    client: Client | None = None,
 ) -> Floats:
     """Return the column means of bootstrap samples.
 
@@ -56,30 +62,44 @@ def bootstrap_means(
         Which bootstrap of the evaluation this is: each has a stream of its own.
     n_threads : int, optional
         Default: all cores. The numbers do not depend on it.
+    client : distributed.Client, optional
+        A cluster whose workers do the replicates.
 
     Returns
     -------
     ndarray of float64, shape (B, C)
     """
-    n = len(columns)
-    sums = np.zeros((n_bootstrap, columns.shape[1]))
+    work = _Resampler(*_group(columns, strata), n_bootstrap, seed, tuple(stage))
     batches = [slice(b, min(b + _BATCH, n_bootstrap)) for b in range(0, n_bootstrap, _BATCH)]
-    threads = n_threads or os.cpu_count() or 1
-    with ThreadPoolExecutor(max_workers=threads) as pool:
-        for number, stratum in enumerate(np.unique(strata)):
-            members = np.ascontiguousarray(columns[strata == stratum], np.float64)
-            streams = make_streams(seed, (*stage, number), (n_bootstrap,))
+    sums = [np.zeros((0, columns.shape[1])), *map_tasks(work, batches, n_threads, client)]
+    return np.concatenate(sums) / len(columns)
 
-            def work(
-                part: slice,
-                members: Floats = members,
-                streams: NDArray[np.uint64] = streams,
-            ) -> None:
-                counts = np.empty(len(members), np.int32)
-                resample_sums(members, streams[part], counts, sums[part])
 
-            list(pool.map(work, batches))
-    return sums / n
+def _group(columns: Floats, strata: NDArray[np.int64]) -> tuple[Floats, NDArray[np.int64]]:
+    """Return the people stratum by stratum, and where each stratum begins."""
+    order = np.argsort(strata, kind="stable")
+    _, sizes = np.unique(strata, return_counts=True)
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    return np.ascontiguousarray(columns[order], np.float64), starts
+
+
+@dataclass(frozen=True, eq=False)
+class _Resampler:
+    """Returns the column sums of some replicates; each has a stream in each stratum."""
+
+    columns: Floats
+    starts: NDArray[np.int64]
+    n_bootstrap: int
+    seed: int
+    stage: tuple[int, ...]
+
+    def __call__(self, batch: slice) -> Floats:
+        sums = np.zeros((batch.stop - batch.start, self.columns.shape[1]))
+        for stratum, (first, last) in enumerate(pairwise(self.starts.tolist())):
+            streams = make_streams(self.seed, (*self.stage, stratum), (self.n_bootstrap,))
+            counts = np.empty(last - first, np.int32)
+            resample_sums(self.columns[first:last], streams[batch], counts, sums)
+        return sums
 
 
 def percentile_interval(value: float, replicates: Floats, confidence: float = 0.95) -> Estimate:

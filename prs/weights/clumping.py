@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from prs.cluster import map_tasks
 from prs.errors import InvalidValueError, SettingsError
 from prs.files import write_table
 from prs.inputs.genotypes import Genotypes
@@ -22,6 +21,9 @@ from prs.ld.planes import founders, read_planes
 from prs.ld.reference import LDReference
 from prs.variants import VariantTable, chromosome_labels
 from prs.weights.clumping_ld import clump_blocks
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 __all__ = ["Clumps", "clump", "clump_grid", "write_clumps"]
 
@@ -100,6 +102,7 @@ def clump(
     kb: float = 250,
     kind: R2Kind = "haplotype",
     n_threads: int | None = None,
+    client: Client | None = None,
 ) -> Clumps:
     """Find index variants and their clumps, as ``plink1.9 --clump`` does.
 
@@ -133,6 +136,8 @@ def clump(
         the squared correlation of dosages (``plink2 --clump-unphased``).
     n_threads : int, optional
         Chromosomes done at once; default: all cores. The result does not depend on it.
+    client : distributed.Client, optional
+        A cluster whose workers do a chromosome each (not where r2 comes from `ld`).
 
     Returns
     -------
@@ -159,6 +164,7 @@ def clump(
         kb=(kb,),
         kind=kind,
         n_threads=n_threads,
+        client=client,
     ).values()
     p = sumstats.p
     is_index = owner == np.arange(len(owner))
@@ -190,12 +196,13 @@ def clump_grid(
     kb: Sequence[float] = (250,),
     kind: R2Kind = "haplotype",
     n_threads: int | None = None,
+    client: Client | None = None,
 ) -> dict[tuple[float, float], NDArray[np.int64]]:
     """Clump with every pair of r2 and distance, reading the genotypes once.
 
     Parameters
     ----------
-    sumstats, genotypes, ld, samples, p1, kind, n_threads
+    sumstats, genotypes, ld, samples, p1, kind, n_threads, client
         As for `clump`.
     limit : float
         Variants with a larger p play no part.
@@ -236,63 +243,91 @@ def clump_grid(
         order = usable[_significance_order(sumstats, usable)]
         return clump_blocks(sumstats, ld, order, sumstats.p <= p1, cells, n_threads)
     people = founders(genotypes, samples)
-    chrom = sumstats.variants.chrom
-
-    def work(code: int) -> None:
-        rows = usable[chrom[usable] == code]
-        order = np.lexsort((reference[rows], sumstats.variants.pos[rows]))
-        _clump_chromosome(sumstats, genotypes, people, rows[order], p1, kind, owners)
-
-    # the chromosomes with most variants first, so that threads end together
-    codes, sizes = np.unique(chrom[usable], return_counts=True)
+    chrom = sumstats.variants.chrom[usable]
+    # the chromosomes with most variants first, so that all end together
+    codes, sizes = np.unique(chrom, return_counts=True)
     codes = codes[np.argsort(-sizes, kind="stable")]
-    with ThreadPoolExecutor(max(1, n_threads or os.cpu_count() or 1)) as pool:
-        list(pool.map(work, codes.tolist()))
+    work = _ChromosomeClumper(
+        genotypes,
+        people,
+        np.ascontiguousarray(usable, np.int64),
+        chrom,
+        _Statistics(sumstats.p, sumstats.z, reference, sumstats.variants.pos.astype(np.int64), p1),
+        tuple(cells),
+        kind,
+    )
+    for rows, owner_rows in map_tasks(work, codes.tolist(), n_threads, client):
+        for cell, owner in zip(cells, owner_rows, strict=True):
+            owners[cell][rows] = owner
     return owners
 
 
-def _significance_order(sumstats: HarmonisedSumStats, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+@dataclass(frozen=True, eq=False)
+class _Statistics:
+    """What clumping needs of the statistics: by row, and the greatest p of an index variant."""
+
+    p: NDArray[np.float64]
+    z: NDArray[np.float64]
+    reference_index: NDArray[np.int64]
+    pos: NDArray[np.int64]
+    p1: float
+
+
+def _significance_order(
+    sumstats: HarmonisedSumStats | _Statistics, rows: NDArray[np.int64]
+) -> NDArray[np.int64]:
     """Return the order of rows by p; p too small for a float (0) by |z|; then as in the file."""
     p = sumstats.p[rows]
     underflow = np.where(p == 0, -np.abs(sumstats.z[rows]), 0.0)
     return np.lexsort((sumstats.reference_index[rows], underflow, p)).astype(np.int64)
 
 
-def _clump_chromosome(
-    sumstats: HarmonisedSumStats,
-    genotypes: Genotypes,
-    people: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    p1: float,
-    kind: R2Kind,
-    owners: dict[tuple[float, float], NDArray[np.int64]],
-) -> None:
-    """Clump one chromosome; `rows` of the statistics are sorted by position."""
-    from prs.kernels.clump import clump_pairs, clump_variants
+@dataclass(frozen=True, eq=False)
+class _ChromosomeClumper:
+    """Clumps one chromosome in every cell (r2, kb).
 
-    planes, sums = read_planes(genotypes, sumstats.reference_index[rows], people)
-    pos = sumstats.variants.pos[rows].astype(np.int64)
-    order = _significance_order(sumstats, rows)
-    order = order[sumstats.p[rows[order]] <= p1]
-    windows = {}
-    for _, kb in owners:
-        reach = int(kb * 1000 * (1 + 1e-12)) - 1
-        first = np.searchsorted(pos, pos - reach, side="left")
-        windows[kb] = first, np.searchsorted(pos, pos + reach, side="right")
-    least = min(r2 for r2, _ in owners)
-    pairs = None
-    if len(owners) >= _MANY_CELLS and least >= _LEAST_R2_OF_PAIRS:
-        last = windows[max(windows)][1]
-        pairs = _find_pairs(planes, sums, len(people), last, least, kind)
-    for (r2, kb), owner in owners.items():
-        first, last = windows[kb]
-        local = np.full(len(rows), -1, dtype=np.int64)
-        if pairs is not None:
-            clump_pairs(*pairs, order, first, last, r2, local)
-        else:
-            by_haplotype = kind == "haplotype"
-            clump_variants(planes, sums, len(people), order, first, last, r2, by_haplotype, local)
-        owner[rows] = np.where(local >= 0, rows[local], -1)
+    Returns its rows of the statistics and, for each cell, the row of their index variant.
+    """
+
+    genotypes: Genotypes
+    people: NDArray[np.int64]
+    usable: NDArray[np.int64]
+    chrom: NDArray[np.int8]
+    statistics: _Statistics
+    cells: tuple[tuple[float, float], ...]
+    kind: R2Kind
+
+    def __call__(self, code: int) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
+        from prs.kernels.clump import clump_pairs, clump_variants
+
+        statistics = self.statistics
+        rows = self.usable[self.chrom == code]
+        rows = rows[np.lexsort((statistics.reference_index[rows], statistics.pos[rows]))]
+        planes, sums = read_planes(self.genotypes, statistics.reference_index[rows], self.people)
+        n_people, pos = len(self.people), statistics.pos[rows]
+        order = _significance_order(statistics, rows)
+        order = order[statistics.p[rows[order]] <= statistics.p1]
+        windows = {}
+        for _, kb in self.cells:
+            reach = int(kb * 1000 * (1 + 1e-12)) - 1
+            first = np.searchsorted(pos, pos - reach, side="left")
+            windows[kb] = first, np.searchsorted(pos, pos + reach, side="right")
+        least = min(r2 for r2, _ in self.cells)
+        pairs = None
+        if len(self.cells) >= _MANY_CELLS and least >= _LEAST_R2_OF_PAIRS:
+            last = windows[max(windows)][1]
+            pairs = _find_pairs(planes, sums, n_people, last, least, self.kind)
+        owners = []
+        for r2, kb in self.cells:
+            first, last = windows[kb]
+            local = np.full(len(rows), -1, dtype=np.int64)
+            if pairs is not None:
+                clump_pairs(*pairs, order, first, last, r2, local)
+            else:
+                by_haplotype = self.kind == "haplotype"
+                clump_variants(planes, sums, n_people, order, first, last, r2, by_haplotype, local)
+            owners.append(np.where(local >= 0, rows[local], -1))
+        return rows, owners
 
 
 def _find_pairs(

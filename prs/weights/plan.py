@@ -45,6 +45,11 @@ class ReadPlan:
         n_distinct = int(np.count_nonzero(which[: self.n_distinct]))
         return ReadPlan(self.variant[which], self.is_turned[which], self.weights[which], n_distinct)
 
+    def piece(self, rows: slice) -> ReadPlan:
+        """Return the plan of consecutive rows."""
+        n_distinct = min(max(self.n_distinct - rows.start, 0), rows.stop - rows.start)
+        return ReadPlan(self.variant[rows], self.is_turned[rows], self.weights[rows], n_distinct)
+
     def chunks(self, size: int) -> Iterator[slice]:
         """Yield the rows in runs of at most `size`; a run is of first or of second rows."""
         for first, last in ((0, self.n_distinct), (self.n_distinct, len(self.variant))):

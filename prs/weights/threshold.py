@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +15,9 @@ from prs.inputs.harmonise import HarmonisedSumStats
 from prs.ld.reference import LDReference
 from prs.weights.clumping import R2Kind, clump_grid
 from prs.weights.table import Weights
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 __all__ = ["DEFAULT_P_THRESHOLDS", "clump_and_threshold"]
 
@@ -33,6 +37,7 @@ def clump_and_threshold(
     kb: Sequence[float] = (250,),
     kind: R2Kind = "haplotype",
     n_threads: int | None = None,
+    client: Client | None = None,
 ) -> Weights:
     """Return one column of weights for each r2, distance and p threshold.
 
@@ -55,6 +60,8 @@ def clump_and_threshold(
         Which r2.
     n_threads : int, optional
         Default: all cores.
+    client : distributed.Client, optional
+        A cluster: see `prs.weights.clumping.clump`.
 
     Returns
     -------
@@ -86,6 +93,7 @@ def clump_and_threshold(
         kb=grid["kb"],
         kind=kind,
         n_threads=n_threads,
+        client=client,
     )
     names, cells, empty = [], [], []
     for (one_r2, one_kb), owner in owners.items():
