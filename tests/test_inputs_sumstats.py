@@ -168,6 +168,10 @@ def test_archives_that_are_cut_or_made_to_fill_a_machine_are_refused(tmp_path, m
     for packed in (gzip.compress(text), zstandard.compress(text)):
         with pytest.raises(FileFormatError, match="truncated or damaged"):
             read(tmp_path, packed[:-3])
+    text = b"SNP A1 A2 BETA SE\n" + b"rs1 C T 0.2 0.1\n" * 50
+    assert len(read(tmp_path, bgzip(text) + b"\0" * 512)) == 50  # padded, as tapes do
+    with pytest.raises(FileFormatError, match="truncated or damaged"):
+        read(tmp_path, bgzip(text) + b"garbage")
     monkeypatch.setattr("prs.files.MAX_UNPACKED", 1 << 20)
     bomb = b"SNP A1 A2 BETA SE\n" + b"rs1 C T 0.2 0.1\n" * (1 << 18)
     for packed in (zstandard.compress(bomb), gzip.compress(b"rs1 C T" + b" " * (1 << 24))):
@@ -255,6 +259,7 @@ def test_columns_are_named_over_the_rule(tmp_path):
     assert np.isnan(turned.eaf[0])  # FRQ is of A1, or of nobody knows
     for columns, message in (
         ({"efect": "A1"}, "'efect' is not a role"),
+        ({"id": "A2"}, "column 'A2': is taken for two roles, id and other_allele"),
         ({"beta": "B"}, "column 'B': there is no such column"),
     ):
         with pytest.raises(ColumnError, match=message):
@@ -284,6 +289,23 @@ def test_rows_that_cannot_be_used_are_counted_by_reason(tmp_path):
     assert found.variants.id[-1] == "b10"  # its p comes from beta and se
     assert found.p[-1] == pytest.approx(2 * stats.norm.sf(1))
     assert found.source.derived == ("p from z in 1 rows that lack it",)
+
+
+def test_rows_of_p_alone_are_read_for_those_that_need_no_effect(tmp_path):
+    text = "SNP A1 A2 BETA SE P\nrs1 A G NA NA 0.01\nrs2 A G 0.2 0.1 0.0455\nrs3 A G 1 0 NA\n"
+    text += "rs4 A G 0.2 0.1 NA\nrs5 A G NA 0 1e-9\n"
+    found = read(tmp_path, text, need_effect=False)
+    assert list(found.variants.id) == ["rs1", "rs2", "rs4", "rs5"]
+    assert found.source.losses == {"missing_p": 1}
+    np.testing.assert_allclose(found.p, [0.01, 0.0455, 2 * stats.norm.sf(2), 1e-9])
+    # beta and its error where the file has both; a z only where they give one
+    assert list(np.isfinite(found.z)) == [False, True, True, False]
+    alone = read(tmp_path, "SNP A1 A2 P\nrs1 A G 0.01\n", need_effect=False)
+    assert (alone.p[0], alone.z[0]) == (pytest.approx(0.01), pytest.approx(np.nan, nan_ok=True))
+    with pytest.raises(ColumnError, match="no column for an effect"):
+        read(tmp_path, "SNP A1 A2 P\nrs1 A G 0.01\n")
+    with pytest.raises(ColumnError, match="no column for an effect"):
+        read(tmp_path, "SNP A1 A2 SE\nrs1 A G 0.01\n", need_effect=False)
 
 
 HEAD = "SNP A1 A2 BETA SE P N\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from prs.errors import ColumnError, FileFormatError
 
-__all__ = ["NUMERIC_ROLES", "ROLES", "ColumnPlan", "plan_columns"]
+__all__ = ["LEVEL_ROLES", "NUMERIC_ROLES", "ROLES", "ColumnPlan", "plan_columns"]
 
 #: Column names by role, lower case, the preferred one first.
 SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -84,6 +84,8 @@ NUMERIC_ROLES = (
     "pos", "beta", "odds_ratio", "se", "z", "p", "neg_log10_p", "n_eff", "n", "n_cases",
     "n_controls", "eaf", "info", "ci_lower", "ci_upper",
 )  # fmt: skip
+#: Roles whose columns have few distinct cells.
+LEVEL_ROLES = ("chrom", "effect_allele", "other_allele", "ref", "alt", "test")
 #: Every role that a column can be given.
 ROLES = (*SYNONYMS, "effect_allele", "other_allele", "ref", "alt")
 
@@ -117,6 +119,7 @@ def plan_columns(
     path: Path,
     columns: Mapping[str, str] | None = None,
     effect: str = "auto",
+    need_effect: bool = True,
 ) -> ColumnPlan:
     """Decide which column of a header plays which role, by name and never by place.
 
@@ -130,6 +133,8 @@ def plan_columns(
         Role to column name, overriding; an empty name says that no column plays this role.
     effect : str
         Name of the effect-allele column, or "auto".
+    need_effect : bool
+        Whether there must be columns of an effect and its precision, and not p alone.
 
     Raises
     ------
@@ -153,7 +158,8 @@ def plan_columns(
     notes.append(_choose_alleles(chosen, names, effect, path))
     if "neg_log10_p" in chosen and "p" in chosen:
         notes.append(f"p from column {chosen.pop('p')!r} set aside for the -log10 one")
-    _require(chosen, header, path)
+    _require(chosen, header, path, need_effect)
+    _refuse_two_roles(chosen, path)
     return ColumnPlan(_dialect(all_names), chosen, tuple(notes))
 
 
@@ -314,14 +320,32 @@ def _partner(column: str, names: Mapping[str, str]) -> str | None:
     return None
 
 
-def _require(chosen: Mapping[str, str], header: Sequence[str], path: Path) -> None:
+def _refuse_two_roles(chosen: Mapping[str, str], path: Path) -> None:
+    """Raise if one column was given two roles: its cells cannot be both."""
+    role_of: dict[str, str] = {}
+    for role, name in chosen.items():
+        if name in role_of:
+            raise ColumnError(
+                f"is taken for two roles, {role_of[name]} and {role}",
+                path=path,
+                column=name,
+                remedy=f"name another column for one of them, or none: --columns {role}=",
+            )
+        role_of[name] = role
+
+
+def _require(
+    chosen: Mapping[str, str], header: Sequence[str], path: Path, need_effect: bool
+) -> None:
     """Raise if the columns do not say which variant, which effect, and how sure."""
     has = chosen.keys()
     missing: list[str] = []
     if "id" not in has and not {"chrom", "pos"} <= has:
         missing.append("a variant id, or chromosome and position (SNP; CHR and POS)")
     effect = has & {"beta", "odds_ratio", "z"}
-    if not effect:
+    if not need_effect and has & {"p", "neg_log10_p"}:
+        pass
+    elif not effect:
         missing.append("an effect (BETA, OR or Z)")
     if (
         effect

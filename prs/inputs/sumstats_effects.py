@@ -17,8 +17,8 @@ __all__ = ["Effects", "check_columns", "log_p_from_z", "z_from_log_p"]
 _LN10 = math.log(10.0)
 _LN2 = math.log(2.0)
 _Z975 = 1.959963984540054  # Phi^-1(0.975)
-#: A verdict on a column as a whole needs this many rows.
-MIN_ROWS_FOR_VERDICT = 20
+#: A verdict on a column as a whole needs this many rows, and looks at about so many at most.
+MIN_ROWS_FOR_VERDICT, MAX_ROWS_FOR_VERDICT = 20, 100_000
 #: Median of |z_p - z_se| / (1 + larger), above which se and p cannot describe one test.
 #: Genomic control at lambda = 2 gives 0.13; exchanged columns give 0.7 and more.
 MAX_DISAGREEMENT = 0.25
@@ -127,6 +127,9 @@ class Effects:
             se = 1/sqrt(2 f (1-f) (n + z^2)) (Zhu et al. 2016, eq. 6), and without f the same
             with 2 f (1-f) = 1, that is, per standard deviation of the genotype.
         """
+        if self.beta is None and self.z is None:  # p alone, for those that need no effect
+            nothing = np.full(len(n_eff), np.nan)
+            self.beta, self.se, self.z = nothing, nothing.copy(), nothing.copy()
         with np.errstate(divide="ignore", invalid="ignore"):
             if self.z is None or (self.beta is not None and self.se is not None):
                 self.z = self._z()
@@ -138,15 +141,15 @@ class Effects:
             elif self.se is None:
                 self.se = np.where(self.beta == 0, np.nan, self.beta / self.z)
                 self.derived.append("se = beta / z")
-        from_z = log_p_from_z(self.z)
         if self.log_p is None:
-            self.log_p = from_z
+            self.log_p = log_p_from_z(self.z)
             self.derived.append("p from z")
-        else:
-            lacking = ~np.isfinite(self.log_p) & np.isfinite(from_z)
-            if lacking.any():
-                self.log_p = np.where(lacking, from_z, self.log_p)
-                self.derived.append(f"p from z in {int(lacking.sum()):,} rows that lack it")
+            return
+        lacking = np.flatnonzero(~np.isfinite(self.log_p))
+        lacking = lacking[np.isfinite(self.z[lacking])]
+        if len(lacking):
+            self.log_p[lacking] = log_p_from_z(self.z[lacking])
+            self.derived.append(f"p from z in {len(lacking):,} rows that lack it")
 
     def _z(self) -> Floats:
         """Return z from beta and se, else from the sign of beta and p."""
@@ -241,6 +244,14 @@ def _check_odds_ratio(table: TextTable, name: str, ratio: Floats) -> None:
         )
 
 
+def _finite_rows(columns: dict[str, Floats]) -> NDArray[np.int64] | None:
+    """Return the rows that have each of these columns; None for all."""
+    known = np.ones(len(next(iter(columns.values()), ())), dtype=bool)
+    for column in columns.values():
+        known &= np.isfinite(column)
+    return None if known.all() else np.flatnonzero(known)
+
+
 def check_columns(
     table: TextTable, plan: ColumnPlan, columns: dict[str, Floats], log_p: Floats | None
 ) -> None:
@@ -258,7 +269,12 @@ def check_columns(
     ColumnError
         If beta is an odds ratio, or se and p do not describe the same test.
     """
-    beta, se = columns.get("beta"), columns.get("se")
+    asked = {k: v for k, v in columns.items() if k in ("beta", "se", "log_odds_ratio")}
+    rows = _finite_rows(asked)
+    if rows is not None:  # rows of p alone have nothing to compare
+        asked = {name: column[rows] for name, column in asked.items()}
+        log_p = None if log_p is None else log_p[rows]
+    beta, se = asked.get("beta"), asked.get("se")
     if beta is not None and len(beta) >= MIN_ROWS_FOR_VERDICT and "odds_ratio" not in columns:
         median = float(np.median(beta))
         if beta.min() > 0 and 0.8 < median < 1.25:
@@ -272,7 +288,7 @@ def check_columns(
                 f"odds_ratio={plan.columns['beta']}",
             )
     if beta is None:
-        beta = columns.get("log_odds_ratio")
+        beta = asked.get("log_odds_ratio")
     if beta is None or len(beta) < MIN_ROWS_FOR_VERDICT:
         return
     if se is not None and log_p is not None:
@@ -295,7 +311,8 @@ def check_columns(
 
 
 def _disagreement(beta: Floats, se: Floats, log_p: Floats) -> float:
-    z_se, z_p = np.abs(beta / se), z_from_log_p(log_p)
+    some = slice(None, None, max(len(beta) // MAX_ROWS_FOR_VERDICT, 1))
+    z_se, z_p = np.abs(beta[some] / se[some]), z_from_log_p(log_p[some])
     usable = np.isfinite(z_p) & np.isfinite(z_se)
     if usable.sum() < MIN_ROWS_FOR_VERDICT:
         return 0.0

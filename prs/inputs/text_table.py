@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from prs.errors import FileFormatError, InvalidValueError
 from prs.files import stream_bytes
 
-__all__ = ["MISSING", "TextTable", "open_table"]
+__all__ = ["MISSING", "Levels", "TextTable", "open_table"]
 
 #: Cells that mean "no value"; anything else that is not a number is an error.
 MISSING = (
@@ -29,11 +29,55 @@ MISSING = (
     "None", "-nan", "-NaN",
 )  # fmt: skip
 #: Bytes that are parsed at a time; a file that is smaller is held, a larger one read again.
-BLOCK_SIZE = 1 << 25
+BLOCK_SIZE = 1 << 23
 #: No line of a table is longer than this.
 MAX_LINE = 1 << 23
-_CHUNK = 1 << 24
+#: Bytes whose cells are counted at a time: they stay in the cache.
+_CHUNK = 1 << 18
 _PARSERS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """A column of text with few distinct cells (alleles, chromosomes).
+
+    Attributes
+    ----------
+    codes : ndarray of int32, shape (M,)
+        Index into `values` of each row's cell.
+    values : tuple of str
+        Distinct cells; "" where missing.
+    """
+
+    codes: NDArray[np.int32]
+    values: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def map(self, function: Callable[[str], Any], dtype: type = bool) -> NDArray[Any]:
+        """Return a function's value for each row, asked once for each distinct cell."""
+        return np.array([function(value) for value in self.values], dtype=dtype)[self.codes]
+
+    @staticmethod
+    def in_common(*columns: Levels, clean: Callable[[str], str] = str) -> list[Levels]:
+        """Return the columns over one set of values, each cleaned: codes can be compared."""
+        index: dict[str, int] = {}
+        tables = [
+            np.array([index.setdefault(clean(v), len(index)) for v in c.values], dtype=np.int32)
+            for c in columns
+        ]
+        values = tuple(index)
+        return [
+            Levels(table[column.codes], values)
+            for table, column in zip(tables, columns, strict=True)
+        ]
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Levels]) -> Levels:
+        """Return the columns one after the other."""
+        parts = cls.in_common(*parts)
+        return cls(np.concatenate([part.codes for part in parts]), parts[0].values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +137,9 @@ class TextTable:
             if start < len(block):
                 yield block[start:]
 
-    def read(self, text: Iterable[str], numbers: Iterable[str]) -> dict[str, NDArray[Any]]:
+    def read(
+        self, text: Iterable[str], numbers: Iterable[str], levels: Iterable[str] = ()
+    ) -> dict[str, Any]:
         """Parse columns.
 
         Parameters
@@ -102,6 +148,8 @@ class TextTable:
             Names of columns to be read as text: object arrays, "" where missing.
         numbers : iterable of str
             Names of columns to be read as float64, NaN where missing.
+        levels : iterable of str
+            Names of columns of text with few distinct cells, to be read as `Levels`.
 
         Raises
         ------
@@ -110,9 +158,11 @@ class TextTable:
         FileFormatError
             If the file cannot be parsed, or a row has more or fewer cells than the header.
         """
-        text, numbers = list(dict.fromkeys(text)), list(dict.fromkeys(numbers))
-        parts: dict[str, list[NDArray[Any]]] = {name: [] for name in [*text, *numbers]}
-        waiting: deque[Future[dict[str, NDArray[Any]]]] = deque()
+        types: dict[str, Any] = dict.fromkeys(text, object)
+        types |= dict.fromkeys(levels, "category")
+        types |= dict.fromkeys(numbers, "float64")
+        parts: dict[str, list[Any]] = {name: [] for name in types}
+        waiting: deque[Future[dict[str, Any]]] = deque()
 
         def take() -> None:
             for name, values in waiting.popleft().result().items():
@@ -121,7 +171,7 @@ class TextTable:
         with ThreadPoolExecutor(_PARSERS) as pool:
             try:
                 for line, block in self.blocks():
-                    waiting.append(pool.submit(self._read_block, line, block, text, numbers))
+                    waiting.append(pool.submit(self._read_block, line, block, types))
                     if len(waiting) > _PARSERS:
                         take()
                 while waiting:
@@ -129,43 +179,28 @@ class TextTable:
             finally:
                 for future in waiting:
                     future.cancel()
-        out: dict[str, NDArray[Any]] = {}
+        out: dict[str, Any] = {}
         for name in list(parts):
             pieces = parts.pop(name)
-            out[name] = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+            join = Levels.concatenate if types[name] == "category" else np.concatenate
+            out[name] = pieces[0] if len(pieces) == 1 else join(pieces)
         return out
 
-    def _read_block(
-        self, line: int, block: bytes, text: list[str], numbers: list[str]
-    ) -> dict[str, NDArray[Any]]:
+    def _read_block(self, line: int, block: bytes, types: Mapping[str, Any]) -> dict[str, Any]:
         if self.held is None:  # where it is held, the widths were checked when it was opened
             _check_widths(self, block, line)
         if not block.strip():
-            none = {name: np.zeros(0, dtype=object) for name in text}
-            return none | {name: np.zeros(0) for name in numbers}
-        types: dict[str, Any] = dict.fromkeys(text, object)
-        types |= dict.fromkeys(numbers, "float64")
+            return {name: _as_read(pd.Series([], dtype=kind)) for name, kind in types.items()}
         try:
             frame = self._parse(block, [*types], types)
         except (ValueError, OverflowError, pd.errors.ParserError) as error:
             with contextlib.suppress(pd.errors.ParserError):  # that is `error`, once more
-                for name in numbers:
+                for name in (name for name, kind in types.items() if kind == "float64"):
                     self._check_numbers(block, line, name)
             raise FileFormatError(
                 f"cannot be parsed as a table ({error})", path=self.path
             ) from error
-        out: dict[str, NDArray[Any]] = {}
-        for name in types:
-            column = frame[name]
-            if name in text:
-                values = column.to_numpy(dtype=object)
-                missing = column.isna().to_numpy()
-                if missing.any():
-                    values = np.where(missing, "", values).astype(object)
-                out[name] = values
-            else:
-                out[name] = column.to_numpy(dtype=np.float64)
-        return out
+        return {name: _as_read(frame[name]) for name in types}
 
     def read_cells(self, name: str, rows: NDArray[np.int64]) -> list[str]:
         """Return the cells of one column as written, "" where missing, at ascending `rows`."""
@@ -246,6 +281,18 @@ class TextTable:
             n_rows=len(rows),
             remedy=remedy,
         )
+
+
+def _as_read(column: pd.Series) -> Any:
+    """Return a parsed column as an array of float64 or text, or as `Levels`."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        values = column.cat.categories.to_numpy(dtype=object)
+        return Levels(column.cat.codes.to_numpy().astype(np.int32) + 1, ("", *values))
+    if column.dtype == np.float64:
+        return column.to_numpy(dtype=np.float64)
+    cells = column.to_numpy(dtype=object)
+    missing = column.isna().to_numpy()
+    return np.where(missing, "", cells).astype(object) if missing.any() else cells
 
 
 def _lines_of_rows(block: bytes, line: int, rows: NDArray[np.int64]) -> list[int]:
