@@ -53,3 +53,39 @@ def resample_sums(columns, drawn):
     for person in drawn:
         sums += columns[person]
     return sums
+
+
+def concordance_pairs(times, event, risk):
+    """Each person's comparable pairs and their score, pair by pair."""
+    n = len(times)
+    won, number = np.zeros(n), np.zeros(n)
+    for i in range(n):
+        for j in range(n):
+            later = times[j] > times[i] or (times[j] == times[i] and not event[j])
+            if i == j or not event[i] or not later:
+                continue
+            score = 1.0 if risk[i] > risk[j] else 0.5 if risk[i] == risk[j] else 0.0
+            for person in (i, j):
+                won[person] += score
+                number[person] += 1
+    return won, number
+
+
+def at_risk_sums(times, event, weight):
+    """Breslow's cumulative hazard at everybody's own time, event by event."""
+    hazard = np.zeros(len(times))
+    for i in range(len(times)):
+        for j in range(len(times)):
+            if event[j] and times[j] <= times[i]:
+                hazard[i] += 1.0 / sum(
+                    w for t, w in zip(times, weight, strict=True) if t >= times[j]
+                )
+    return hazard
+
+
+def risk_by(times, event, horizon):
+    """1 - Kaplan-Meier, time by time."""
+    left = 1.0
+    for t in sorted(set(times[(event == 1) & (times <= horizon)])):
+        left *= 1.0 - ((times == t) & (event == 1)).sum() / (times >= t).sum()
+    return 1.0 - left

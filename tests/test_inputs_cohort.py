@@ -113,7 +113,7 @@ def test_the_coding_of_an_outcome_is_recognised_and_said(
         (column([7, 7]), {"kind": "quantitative"}, AncestryDataError, "is 7 for everybody"),
         (column([0, 1, 2]), {}, InvalidValueError, "0, 1 and 2: a case-control code"),
         (column([0, 1, 5]), {"kind": "binary"}, InvalidValueError, r"3 values \(0, 1, 5\)"),
-        (column([0, 1]), {"kind": "survival"}, SettingsError, "kind='survival' is not one of"),
+        (column([0, 1]), {"kind": "ordinal"}, SettingsError, "kind='ordinal' is not one of"),
         (column([0, 1]) + "p1 0\n", {}, InvalidValueError, "line 3, column 'IID': 1 people.*once"),
         (
             column([0, 1]) + "NA 0\n",

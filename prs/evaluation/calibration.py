@@ -18,7 +18,7 @@ from prs.evaluation.intervals import (
 )
 from prs.evaluation.regression import design_matrix, fit_linear, fit_logistic
 
-__all__ = ["calibrate", "calibration_bins", "hosmer_lemeshow", "quantile_bins"]
+__all__ = ["calibrate", "calibration_bins", "hosmer_lemeshow", "quantile_bins", "smooth_cells"]
 
 Floats = NDArray[np.float64]
 
@@ -154,8 +154,32 @@ def calibrate(
     else:
         fit = fit_linear(design, outcome)
         cells |= student_interval(fit.coef[1], fit.se[1], n - 2, confidence).named("slope")
+    smooth, curve = smooth_cells(
+        predicted,
+        outcome,
+        binary=binary,
+        confidence=confidence,
+        n_bootstrap=n_bootstrap,
+        seed=seed,
+    )
+    return cells | smooth, curve, bins
+
+
+def smooth_cells(
+    predicted: Floats,
+    outcome: Floats,
+    *,
+    binary: bool,
+    confidence: float = 0.95,
+    n_bootstrap: int = 500,
+    seed: int = 0,
+) -> tuple[dict[str, Any], CalibrationCurve]:
+    """Return what the smooth curve says (ICI with its interval, E50, E90, Emax), and the curve.
+
+    Parameters are those of `calibrate`; not all predictions may be equal.
+    """
     curve = smooth_curve(predicted, outcome, binary=binary, confidence=confidence)
-    cells |= curve.indices
+    cells: dict[str, Any] = dict(curve.indices)
     replicates = bootstrap_ici(
         predicted, outcome, binary=binary, n_bootstrap=n_bootstrap, seed=seed
     )
@@ -163,8 +187,7 @@ def calibrate(
     # alone would never reach down to a small true value. So the upper distance counts both ways.
     half = float(np.quantile(replicates, 0.5 + confidence / 2.0))
     ici = float(cells["ici"])
-    cells |= Estimate(ici, max(ici - half, 0.0), ici + half).named("ici")
-    return cells, curve, bins
+    return cells | Estimate(ici, max(ici - half, 0.0), ici + half).named("ici"), curve
 
 
 def _binary_cells(

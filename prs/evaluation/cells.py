@@ -19,8 +19,10 @@ from prs.evaluation.people import EVERYBODY, Data
 from prs.evaluation.portability import Judged
 from prs.evaluation.risk_models import RiskPredictions
 from prs.evaluation.strata import CutPoints, contrast_rows, cut_points, decile_rows, stratify
+from prs.evaluation.survival import survival_accuracy
+from prs.evaluation.survival_models import HazardPredictions
 
-__all__ = ["Setup", "calibration_tables", "decile_tables", "describe", "judge"]
+__all__ = ["Setup", "calibration_tables", "cuts_for", "decile_tables", "describe", "judge"]
 
 Floats = NDArray[np.float64]
 Masks = NDArray[np.bool_]
@@ -41,7 +43,7 @@ class Setup:
         Of the population, by group, where given.
     reference_group : str
         Of portability and, if so set, of the SD.
-    n_bins, cutpoints, case_control, sd_of, confidence, n_bootstrap, seed
+    n_bins, cutpoints, case_control, sd_of, confidence, n_bootstrap, seed, horizons
         As in `evaluate`.
     """
 
@@ -56,6 +58,7 @@ class Setup:
     confidence: float
     n_bootstrap: int
     seed: int
+    horizons: tuple[float, ...] = ()
 
     @property
     def binary(self) -> bool:
@@ -69,12 +72,12 @@ class Setup:
     def size(self, group: str) -> tuple[int, int]:
         """Return how many people of a group are judged, and events among them (or 0)."""
         outcome = self.data.outcome[self.judged(group)]
-        return len(outcome), int(outcome.sum()) if self.binary else 0
+        return len(outcome), int(outcome.sum()) if self.data.has_events else 0
 
     def counts(self, group: str) -> dict[str, Any]:
         """Return the cells `n` and `n_events`."""
         n, events = self.size(group)
-        return {"n": n, "n_events": events if self.binary else None}
+        return {"n": n, "n_events": events if self.data.has_events else None}
 
     def status(self, group: str) -> str:
         """Say whether a group is large enough."""
@@ -140,7 +143,9 @@ def _adjusted_covariates(data: Data, mask: Masks, group: str) -> Floats:
     return np.column_stack([covariates, indicators.astype(np.float64)])
 
 
-def judge(setup: Setup, group: str, predictions: Sequence[RiskPredictions]) -> tuple[Rows, Judged]:
+def judge(
+    setup: Setup, group: str, predictions: Sequence[RiskPredictions | HazardPredictions]
+) -> tuple[Rows, Judged]:
     """Judge the accuracy of every score in a group.
 
     Parameters
@@ -184,8 +189,8 @@ def judge(setup: Setup, group: str, predictions: Sequence[RiskPredictions]) -> t
     for row in rows:
         name = row["score"]
         for figure, value in figures.get(name, {}).items():
-            # The AUC's interval is DeLong's; its replicates serve comparisons only.
-            if figure != "auc":
+            # These have intervals of their own; their replicates serve comparisons only.
+            if figure not in ("auc", "c"):
                 interval = percentile_interval(value, replicates[name][figure], setup.confidence)
                 row |= interval.named(figure)
     order = tuple(figures)
@@ -198,11 +203,26 @@ def judge(setup: Setup, group: str, predictions: Sequence[RiskPredictions]) -> t
 
 
 def _accuracy(
-    setup: Setup, group: str, mask: Masks, s: int, risk: RiskPredictions, sd: float
+    setup: Setup,
+    group: str,
+    mask: Masks,
+    s: int,
+    risk: RiskPredictions | HazardPredictions,
+    sd: float,
 ) -> Accuracy:
     data = setup.data
     people = (data.outcome[mask], data.scores[mask, s], _adjusted_covariates(data, mask, group))
     null, full = risk.covariates[mask], risk.uncorrected[mask]
+    has_covariates = data.covariates.shape[1] > 0 and np.isfinite(null).all()
+    if data.kind == "survival":
+        return survival_accuracy(
+            data.times()[mask],
+            *people,
+            predicted_covariates=null if has_covariates else None,
+            predicted_full=full if np.isfinite(full).all() else None,
+            sd=sd,
+            confidence=setup.confidence,
+        )
     if not setup.binary:
         return quantitative_accuracy(
             *people,
@@ -211,7 +231,6 @@ def _accuracy(
             sd=sd,
             confidence=setup.confidence,
         )
-    has_covariates = data.covariates.shape[1] > 0 and np.isfinite(null).all()
     return binary_accuracy(
         *people,
         predicted_covariates=null if has_covariates else None,
@@ -305,7 +324,7 @@ def calibration_tables(setup: Setup, group: str, predicted: Floats) -> dict[str,
     }
 
 
-def _cuts(setup: Setup, group: str, s: int) -> CutPoints | None:
+def cuts_for(setup: Setup, group: str, s: int) -> CutPoints | None:
     """Return the cut points of a score for a group; None if there is nobody to take them from."""
     data = setup.data
     whose = group if setup.cutpoints in {"group", "controls"} else setup.cutpoints
@@ -330,7 +349,7 @@ def decile_tables(setup: Setup, group: str, s: int) -> dict[str, Rows]:
     weights = setup.case_control_weights(group)
     if status == OK and setup.case_control and weights is None:
         status = insufficient("no prevalence given for a sample taken by case status")
-    cuts = _cuts(setup, group, s) if status == OK else None
+    cuts = cuts_for(setup, group, s) if status == OK else None
     if status == OK and cuts is None:
         status = insufficient("nobody to take cut points from")
     if cuts is None:

@@ -26,6 +26,8 @@ from prs.evaluation.risk_models import (
     cross_fit_risks,
     predict_risks,
 )
+from prs.evaluation.survival_cells import hazard_calibration_tables, hazard_decile_tables
+from prs.evaluation.survival_models import HazardPredictions, cross_fit_hazards, predict_hazards
 from prs.evaluation.tables import COLUMNS, make_frame
 
 __all__ = ["Evaluation", "evaluate", "write_tables"]
@@ -58,6 +60,7 @@ def evaluate(
     n_bootstrap: int = 2000,
     n_folds: int = 5,
     seed: int = 0,
+    horizons: Sequence[float] | None = None,
 ) -> Evaluation:
     """Judge scores: accuracy, calibration and risk by decile, per group and pooled.
 
@@ -110,6 +113,9 @@ def evaluate(
         For cross-fitting, where there is no split.
     seed : int
         Of bootstrap and folds.
+    horizons : sequence of float, optional
+        Times by which risks are judged where the outcome is a time to an event; deciles and
+        curves are of the first. Default: the median follow-up of the people judged.
 
     Returns
     -------
@@ -158,11 +164,11 @@ def evaluate(
         raise SettingsError(
             f"compare_to is {baseline!r}", remedy=f"scores: {', '.join(data.names)}"
         )
-    if data.kind == "quantitative":
-        # Nobody is a control of a quantitative outcome.
+    if data.kind != "binary":
+        # Nobody is a control of a quantitative outcome, or of one that takes time.
         sd_of = settings["sd_of"] = "everyone" if sd_of == "controls" else sd_of
         if case_control or cutpoints == "controls":
-            raise SettingsError("there are no cases and controls of a quantitative outcome")
+            raise SettingsError(f"there are no cases and controls of a {data.kind} outcome")
     setup = Setup(
         data=data,
         floors=Floors(min_events, min_stratum_events, min_people),
@@ -175,6 +181,7 @@ def evaluate(
         confidence=confidence,
         n_bootstrap=n_bootstrap,
         seed=seed,
+        horizons=_horizons(horizons, data),
     )
     settings |= {
         "outcome": cohort.outcome_name,
@@ -187,8 +194,10 @@ def evaluate(
         "prevalence": dict(setup.prevalence),
         "split": data.has_split,
     }
+    if setup.horizons:
+        settings["horizons"] = list(setup.horizons)
     methods = _recalibration_methods(data, recalibrate, n_folds)
-    predictions = _predict(data, methods, train_on, n_folds, seed)
+    predictions = _predict(data, methods, train_on, n_folds, seed, setup.horizons)
     tables, judged = _tables(setup, predictions, methods, _fitted_on(data, train_on, n_folds))
     by_group = {group: judged[group] for group in groups}
     measures = MEASURES[data.kind]
@@ -228,7 +237,7 @@ def _check_numbers(settings: Mapping[str, Any]) -> None:
 
 def _prevalence(prevalence: float | Mapping[str, float] | None, data: Data) -> dict[str, float]:
     """Return the population prevalence by group, for the groups that it was given for."""
-    if prevalence is None or data.kind == "quantitative":
+    if prevalence is None or data.kind != "binary":
         return {}
     if isinstance(prevalence, Mapping):
         unknown = [group for group in prevalence if group not in data.counts]
@@ -249,6 +258,24 @@ def _prevalence(prevalence: float | Mapping[str, float] | None, data: Data) -> d
     return given
 
 
+def _horizons(horizons: Sequence[float] | None, data: Data) -> tuple[float, ...]:
+    """Return the times by which risks are judged; none where the outcome takes no time."""
+    if data.kind != "survival":
+        if horizons:
+            raise SettingsError(f"horizons are given for a {data.kind} outcome")
+        return ()
+    judged = data.times()[data.judged]
+    if not horizons:
+        return (float(np.median(judged)),)
+    for horizon in horizons:
+        if not 0.0 < horizon <= judged.max():
+            raise SettingsError(
+                f"horizon {horizon:g} is not within the follow-up of the people judged",
+                remedy=f"their times go to {judged.max():g}, half of them to {np.median(judged):g}",
+            )
+    return tuple(float(horizon) for horizon in horizons)
+
+
 def _recalibration_methods(data: Data, recalibrate: str, n_folds: int) -> dict[str, str]:
     """Choose each group's recalibration by the data that it has to be fitted on."""
     methods = {}
@@ -258,26 +285,45 @@ def _recalibration_methods(data: Data, recalibrate: str, n_folds: int) -> dict[s
         amount = float(len(outcome))
         if data.kind == "binary":
             amount = min(outcome.sum(), len(outcome) - outcome.sum())
+        elif data.kind == "survival":
+            amount = float(outcome.sum())
         methods[group] = choose_recalibration(kept * amount, recalibrate)
     return methods
 
 
 def _predict(
-    data: Data, methods: Mapping[str, str], train_on: str | None, n_folds: int, seed: int
-) -> list[RiskPredictions]:
+    data: Data,
+    methods: Mapping[str, str],
+    train_on: str | None,
+    n_folds: int,
+    seed: int,
+    horizons: Sequence[float],
+) -> list[RiskPredictions | HazardPredictions]:
     """Predict everybody's risk from each score, by models fitted on other people."""
     binary = data.kind == "binary"
-    predictions = []
+    predictions: list[RiskPredictions | HazardPredictions] = []
     if not data.has_split:
         _, strata = np.unique(data.group.astype(str), return_inverse=True)
-        if binary:
+        if data.has_events:
             strata = 2 * strata + data.outcome.astype(np.int64)
         folds = assign_folds(strata.astype(np.int64), n_folds, seed, (0,))
     people = (data.covariates, data.group)
     train_on = None if train_on == EVERYBODY else train_on
     for s in range(len(data.names)):
         column = data.scores[:, s]
-        if data.has_split:
+        made: RiskPredictions | HazardPredictions
+        if data.kind == "survival":
+            options: dict[str, Any] = {
+                "horizons": horizons,
+                "methods": methods,
+                "train_on": train_on,
+            }
+            followed = (data.times(), data.outcome, column, *people)
+            if data.has_split:
+                made = predict_hazards(*followed, data.tuning, **options)
+            else:
+                made = cross_fit_hazards(*followed, folds, **options)
+        elif data.has_split:
             made = predict_risks(
                 data.outcome,
                 column,
@@ -308,7 +354,7 @@ def _fitted_on(data: Data, train_on: str | None, n_folds: int) -> str:
 
 def _tables(
     setup: Setup,
-    predictions: Sequence[RiskPredictions],
+    predictions: Sequence[RiskPredictions | HazardPredictions],
     methods: Mapping[str, str],
     fitted_on: str,
 ) -> tuple[dict[str, list[dict[str, Any]]], dict[str, Judged]]:
@@ -323,22 +369,25 @@ def _tables(
         rows, judged[group] = judge(setup, group, predictions)
         accuracy |= {(row["score"], group): row for row in rows}
     for s, name in enumerate(data.names):
-        models = {"uncorrected": predictions[s].uncorrected}
-        if recalibrated:
-            models["recalibrated"] = predictions[s].recalibrated
+        models = ["uncorrected", *(["recalibrated"] if recalibrated else [])]
+        risk = predictions[s]
         for group in (*data.groups, EVERYBODY):
             tables["accuracy"].append(accuracy[name, group])
             done = method = methods.get(group, "by group" if group == EVERYBODY else NONE)
-            for model, predicted in models.items():
+            for model in models:
                 method = NONE if model == "uncorrected" else done
-                made = calibration_tables(setup, group, predicted)
+                if isinstance(risk, HazardPredictions):
+                    made = hazard_calibration_tables(setup, group, risk, model)
+                else:
+                    made = calibration_tables(setup, group, getattr(risk, model))
                 tail = {"recalibration": method, "fitted_on": fitted_on}
                 for table, made_rows in made.items():
                     label = {"score": name, "group": group, "model": model}
                     extra = tail if table == "calibration" else {}
                     tables[table] += [label | row | extra for row in made_rows]
+            by_decile = hazard_decile_tables if data.kind == "survival" else decile_tables
             for table, made_rows in (
-                decile_tables(setup, group, s) | describe(setup, group, s)
+                by_decile(setup, group, s) | describe(setup, group, s)
             ).items():
                 tables[table] += [{"score": name, "group": group} | row for row in made_rows]
     tables["people"] = [
@@ -350,11 +399,11 @@ def _tables(
 
 def _notes(
     setup: Setup,
-    predictions: Sequence[RiskPredictions],
+    predictions: Sequence[RiskPredictions | HazardPredictions],
     prevalence: float | Mapping[str, float] | None,
 ) -> tuple[str, ...]:
     """Say what a reader must know before citing a figure."""
-    data, notes = setup.data, []
+    data, notes, binary = setup.data, [], setup.binary
     counts = data.counts[EVERYBODY]
     lost = {k: v for k, v in counts.items() if k.startswith("n_without") and v}
     if lost:
@@ -366,26 +415,31 @@ def _notes(
             "themselves tuned on these people look better than they are."
         )
     if data.groups:
-        pooled, apart = ("AUC", "risk") if data.kind == "binary" else ("R2", "mean")
+        pooled, apart = {
+            "binary": ("AUC", "risk"),
+            "quantitative": ("R2", "mean"),
+            "survival": ("C", "risk"),
+        }[data.kind]
         notes.append(
             f"Rows of the group 'all' mix ancestries: a pooled {pooled} also credits a score with "
             f"telling groups of different {apart} apart; regressions there adjust for group."
         )
-    if data.kind == "binary":
+    if data.has_events:
         few = []
         for group in data.groups:
             n, events = setup.size(group)
-            least = min(events, n - events)
+            least = min(events, n - events) if data.kind == "binary" else events
             if setup.floors.min_events <= least < FEW_EVENTS:
                 few.append(f"{group} ({least:,})")
         if few:
             notes.append(
-                f"Fewer than {FEW_EVENTS} cases (or controls), the least usually asked of an "
-                f"external validation: {', '.join(few)}."
+                f"Fewer than {FEW_EVENTS} {'cases (or controls)' if binary else 'events'}, the "
+                f"least usually asked of an external validation: {', '.join(few)}."
             )
+    if binary:
         notes += setup.prevalence_notes()
     elif prevalence is not None:
-        notes.append("A prevalence was given and not used: the outcome is quantitative.")
+        notes.append(f"A prevalence was given and not used: the outcome is {data.kind}.")
     bad = [
         name
         for name, made in zip(data.names, predictions, strict=True)

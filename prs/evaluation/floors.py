@@ -52,7 +52,7 @@ class Floors:
 
         Parameters
         ----------
-        kind : {"binary", "quantitative"}
+        kind : {"binary", "quantitative", "survival"}
             Of the outcome.
         n, n_events : int
             People, and cases among them (not used for a quantitative outcome).
@@ -63,7 +63,9 @@ class Floors:
             if n < self.min_people:
                 return insufficient(f"{n:,} people (floor {self.min_people:,})")
             return OK
-        for count, word in ((n_events, "case"), (n - n_events, "control")):
+        words = [(n_events, "case"), (n - n_events, "control")]
+        # The time of an event says something even where everybody has one.
+        for count, word in words if kind == "binary" else [(n_events, "event")]:
             if count == 0:
                 return insufficient(f"no {word}s (floor {self.min_events:,})")
             if count < self.min_events:

@@ -72,7 +72,7 @@ class CohortLike(Protocol):
 
     @property
     def outcome_kind(self) -> str:
-        """What the outcome is: "binary" or "quantitative"."""
+        """What the outcome is: "binary", "quantitative" or "survival" (then with `time`)."""
         ...
 
     @property
@@ -102,10 +102,10 @@ class Data:
 
     Attributes
     ----------
-    kind : {"binary", "quantitative"}
+    kind : {"binary", "quantitative", "survival"}
         Of the outcome.
     outcome : ndarray of float64, shape (N,)
-        0/1, or a quantity.
+        0/1 (survival: 1 event, 0 censored), or a quantity.
     covariates : ndarray of float64, shape (N, C)
         Covariates.
     scores : ndarray of float64, shape (N, S)
@@ -124,6 +124,8 @@ class Data:
         Whether tuning and judged people are different ones.
     counts : dict of str to dict of str to int
         By group (and "all"): what became of everybody in the cohort.
+    time : ndarray of float64, shape (N,), or None
+        Of the event or of censoring; survival only.
     """
 
     kind: str
@@ -137,6 +139,18 @@ class Data:
     judged: NDArray[np.bool_]
     has_split: bool
     counts: dict[str, dict[str, int]]
+    time: NDArray[np.float64] | None = None
+
+    @property
+    def has_events(self) -> bool:
+        """Whether the outcome is an event: 0/1, at once or in time."""
+        return self.kind != "quantitative"
+
+    def times(self) -> NDArray[np.float64]:
+        """Return the times of a survival outcome."""
+        if self.time is None:
+            raise SettingsError(f"a {self.kind} outcome has no times")
+        return self.time
 
     def members(self, group: str) -> NDArray[np.bool_]:
         """Return a mask of a group's people, shape (N,)."""
@@ -177,11 +191,13 @@ def gather(
     values[cohort_index] = np.asarray(scores.values, np.float64)[score_index][:, columns]
     outcome = np.asarray(cohort.outcome, np.float64)
     covariates = np.asarray(cohort.covariates, np.float64).reshape(n, -1)
-    if cohort.outcome_kind == "binary":
+    has_events = cohort.outcome_kind != "quantitative"
+    if has_events:
         _check_binary(outcome, cohort.outcome_name)
+    time = _times(cohort)
 
     without = {
-        "n_without_outcome": ~np.isfinite(outcome),
+        "n_without_outcome": ~np.isfinite(outcome if time is None else outcome + time),
         "n_without_covariates": ~np.isfinite(covariates).all(1),
         "n_without_score": ~np.isfinite(values).all(1),
         "n_without_split": np.zeros(n, bool) if split is None else np.equal(split, ""),
@@ -207,7 +223,7 @@ def gather(
         row |= {name: int((inside & mask).sum()) for name, mask in lost.items()}
         row["n_tuning"] = int((inside & tuning).sum()) if split is not None else 0
         row["n"] = int((inside & judged).sum())
-        if cohort.outcome_kind == "binary":
+        if has_events:
             row["n_tuning_events"] = int(outcome[inside & tuning].sum()) if split is not None else 0
             row["n_events"] = int(outcome[inside & judged].sum())
         counts[group] = row
@@ -223,6 +239,7 @@ def gather(
         judged=judged[usable],
         has_split=split is not None,
         counts=counts,
+        time=None if time is None else time[usable],
     )
     _check_roles(data, cohort.outcome_name)
     return data
@@ -284,6 +301,18 @@ def _split(cohort: CohortLike) -> NDArray[np.object_] | None:
     return split
 
 
+def _times(cohort: CohortLike) -> NDArray[np.float64] | None:
+    if cohort.outcome_kind != "survival":
+        return None
+    given = getattr(cohort, "time", None)
+    if given is None:
+        raise SettingsError("a survival outcome needs the time of the event or of censoring")
+    time = np.asarray(given, np.float64)
+    if (time < 0.0).any():
+        raise InvalidValueError(f"{int((time < 0).sum()):,} times are negative")
+    return time
+
+
 def _check_binary(outcome: NDArray[np.float64], name: str) -> None:
     known = outcome[np.isfinite(outcome)]
     odd = known[(known != 0.0) & (known != 1.0)]
@@ -332,7 +361,7 @@ def _check_roles(data: Data, outcome_name: str) -> None:
             )
         outcome = data.outcome[mask]
         if (outcome == outcome[0]).all():
-            if data.kind == "binary":
+            if data.has_events:
                 what = "no controls" if outcome[0] == 1.0 else "no cases"
                 message = f"{what} of {outcome_name!r} among the {len(outcome):,} people {words}"
             else:

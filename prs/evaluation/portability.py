@@ -19,6 +19,7 @@ __all__ = ["MEASURES", "Judged", "comparison_rows", "portability_rows"]
 MEASURES = {
     "binary": ("auc", "r2_nagelkerke", "r2_liability"),
     "quantitative": ("r2", "r2_incremental"),
+    "survival": ("c", "r2_explained"),
 }
 
 

@@ -68,7 +68,7 @@ class Evaluation:
         The group that portability is relative to.
     outcome : str
         Name of the outcome.
-    outcome_kind : {"binary", "quantitative"}
+    outcome_kind : {"binary", "quantitative", "survival"}
         What it is.
     scores : tuple of str
         The score columns that were judged.
@@ -104,14 +104,15 @@ class Evaluation:
 
     def summary(self) -> pd.DataFrame:
         """Return the figures one looks at first, as text: a row for each score and group."""
-        if self.outcome_kind == "binary":
-            shown = {"auc": "AUC", "r2_liability": "liability R2", "odds_ratio": "OR per SD"}
-        else:
-            shown = {"r2_incremental": "incremental R2", "r2_predictive": "predictive R2"}
+        shown = {
+            "binary": {"auc": "AUC", "r2_liability": "liability R2", "odds_ratio": "OR per SD"},
+            "quantitative": {"r2_incremental": "incremental R2", "r2_predictive": "predictive R2"},
+            "survival": {"c": "C", "c_gain": "C gained", "hazard_ratio": "HR per SD"},
+        }[self.outcome_kind]
         rows = []
         for row in self.accuracy.to_dict("records"):
             line = {"score": row["score"], "group": row["group"], "n": f"{row['n']:,}"}
-            if self.outcome_kind == "binary":
+            if self.outcome_kind != "quantitative":
                 line["cases"] = f"{row['n_events']:,}"
             for column, title in shown.items():
                 line[title] = _with_interval(row, column)
@@ -127,7 +128,7 @@ class Evaluation:
             & (table["group"] == group)
             & (table["contrast"] == "top vs bottom")
         ]
-        column = "risk_ratio" if self.outcome_kind == "binary" else "difference"
+        column = "difference" if self.outcome_kind == "quantitative" else "risk_ratio"
         return _with_interval(hit.iloc[0].to_dict(), column) if len(hit) else ""
 
     def _title(self) -> str:

@@ -17,6 +17,9 @@ accuracy (one row a score and group)
     `r2_incremental` = `r2_full` - `r2_covariates` (models fitted in these people);
     `r2_predictive` is of a model fitted on other people and may be negative, and
     `r2_predictive_gain` what the score adds to it; `slope` is outcome units per SD of score.
+    Survival: `hazard_ratio` per SD, adjusted; Harrell's `c` of the score alone, and of models
+    fitted on other people, `c_gain` = `c_full` - `c_covariates`; `r2_explained`: see
+    `prs.evaluation.survival.survival_accuracy`; `follow_up`: the median time.
 calibration (one row a score, group and model)
     `model` is "uncorrected" (one model for everybody) or "recalibrated" (per group);
     `recalibration` says what was done: "none", "intercept", "intercept + slope", "isotonic", or
@@ -25,13 +28,16 @@ calibration (one row a score, group and model)
     `observed` and `predicted` are mean risks (or mean outcomes); `oe` their ratio; `intercept`
     calibration in the large; `fitted_on` which people the model comes from; `n_fit` and
     `n_fit_events` how many of them are of this group.
+    Survival: a row for each `horizon`, a time; `observed` is 1 - Kaplan-Meier by then, `slope`
+    that of a Cox model; curve and bins are those of the first horizon.
 calibration_curve (one row a point of the smooth curve), calibration_bins (one a bin)
     `predicted` against `observed`, with its interval; `bin` counts from 1 (lowest risk).
 deciles (one row a score, group and decile; `n` and `n_events` are the decile's)
     `decile` counts from 1 (lowest score) to `n_bins`; `score_from` < score <= `score_to`.
     `risk` with a Wilson interval; ratios against the middle (40 to 60 per cent) and against
     the bottom decile. Where a decile is part of its own reference the ratio has no interval.
-    Quantitative: `mean`, and differences in SD of the outcome.
+    Quantitative: `mean`, and differences in SD of the outcome. Survival: `risk` by the first
+    horizon (1 - Kaplan-Meier); `n_events` by then.
 contrasts (one row a score, group and contrast)
     `contrast` is "top vs bottom", "top vs middle", "top vs rest" or "trend"; `z`, `p` of the
     log risk ratio (difference, if quantitative), or of the Cochran-Armitage (linear) trend.
@@ -178,6 +184,60 @@ _QUANTITATIVE: dict[str, tuple[str, ...]] = {
     ),
 }
 
+_SURVIVAL: dict[str, tuple[str, ...]] = {
+    "accuracy": (
+        *_HEAD,
+        "follow_up",
+        *_with_interval("c", "c_covariates", "c_full", "c_gain"),
+        "c_gain_p",
+        *_with_interval("r2_explained", "hazard_ratio"),
+        "hazard_ratio_p",
+        "sd",
+        "sd_of",
+        "status",
+    ),
+    "calibration": (
+        *_HEAD,
+        "model",
+        "horizon",
+        "observed",
+        "predicted",
+        *_with_interval("oe", "slope", "brier"),
+        "brier_scaled",
+        *_with_interval("ici"),
+        "e50",
+        "e90",
+        "emax",
+        *_CALIBRATION_TAIL,
+    ),
+    "deciles": (
+        *_HEAD,
+        "horizon",
+        "decile",
+        "score_from",
+        "score_to",
+        *_with_interval("risk", "risk_ratio_vs_middle", "risk_ratio_vs_bottom"),
+        "cutpoints",
+        "status",
+    ),
+    "contrasts": (
+        *_HEAD,
+        "horizon",
+        "contrast",
+        "n_top",
+        "n_events_top",
+        "n_reference",
+        "n_events_reference",
+        "risk_top",
+        "risk_reference",
+        *_with_interval("risk_ratio", "risk_difference", "hazard_ratio"),
+        "z",
+        "p",
+        "cutpoints",
+        "status",
+    ),
+}
+
 _COMMON: dict[str, tuple[str, ...]] = {
     "calibration_curve": (*_HEAD, "model", "predicted", "observed", "lower", "upper", "status"),
     "calibration_bins": (
@@ -246,6 +306,7 @@ _COMMON: dict[str, tuple[str, ...]] = {
 COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
     "binary": {**_BINARY, **_COMMON},
     "quantitative": {**_QUANTITATIVE, **_COMMON},
+    "survival": {**_SURVIVAL, **_COMMON},
 }
 """Columns of each table, by kind of outcome and name of the table."""
 
@@ -297,7 +358,7 @@ def make_frame(kind: str, table: str, rows: Iterable[Mapping[str, Any]]) -> pd.D
 
     Parameters
     ----------
-    kind : {"binary", "quantitative"}
+    kind : {"binary", "quantitative", "survival"}
         Of the outcome.
     table : str
         Its name in `COLUMNS`.

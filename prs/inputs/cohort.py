@@ -25,6 +25,8 @@ from prs.inputs.cohort_columns import (
     code_covariate,
     code_outcome,
     code_split,
+    code_time,
+    martingale_residuals,
 )
 from prs.inputs.text_table import TextTable, open_table
 from prs.samples import SampleTable
@@ -33,6 +35,7 @@ __all__ = ["Cohort", "read_cohort"]
 
 logger = logging.getLogger(__name__)
 
+_WITHOUT_TIME = ("binary", "quantitative")
 _ID_NAMES = ("iid", "sample_id", "sample", "eid", "id")
 
 
@@ -45,11 +48,11 @@ class Cohort:
     samples : SampleTable
         The people.
     outcome : ndarray of float64, shape (N,)
-        The outcome; 1 case, 0 control where binary.
+        The outcome; 1 case, 0 control where binary; 1 event, 0 censored with survival.
     outcome_name : str
         Its column.
     outcome_kind : str
-        "binary" or "quantitative".
+        "binary", "quantitative" or "survival".
     covariates : ndarray of float64, shape (N, C)
         Covariates, in the order asked for.
     covariate_names : tuple of str
@@ -64,6 +67,10 @@ class Cohort:
         The file.
     notes : tuple of str
         How the outcome and text covariates were coded.
+    time : ndarray of float64, shape (N,), or None
+        Survival: time of the event, or of censoring.
+    time_name : str
+        Its column.
     """
 
     samples: SampleTable
@@ -77,6 +84,8 @@ class Cohort:
     n_dropped: Mapping[str, int]
     path: str
     notes: tuple[str, ...] = ()
+    time: NDArray[np.float64] | None = None
+    time_name: str = ""
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -91,6 +100,16 @@ class Cohort:
         """Individual ids; shape (N,)."""
         return self.samples.iid
 
+    @property
+    def linear_target(self) -> NDArray[np.float64]:
+        """What a linear model of the outcome is fitted to; shape (N,).
+
+        The outcome itself, and with survival its martingale residuals.
+        """
+        if self.time is None:
+            return self.outcome
+        return martingale_residuals(self.time, self.outcome)
+
     def take(self, index: ArrayLike) -> Cohort:
         """Return the people at `index` (integers or a mask), in that order."""
         index = np.asarray(index)
@@ -101,6 +120,7 @@ class Cohort:
             covariates=self.covariates[index],
             labels={name: values[index] for name, values in self.labels.items()},
             split=None if self.split is None else self.split[index],
+            time=None if self.time is None else self.time[index],
         )
 
     def tuning(self) -> Cohort:
@@ -135,7 +155,7 @@ class Cohort:
         return part
 
     def counts_by(self, label: str) -> pd.DataFrame:
-        """Return people (n) and, for a binary outcome, cases and controls by group.
+        """Return people (n) and, where it is an event, cases and controls by group.
 
         Parameters
         ----------
@@ -150,7 +170,7 @@ class Cohort:
         groups = pd.Series(self._label(label))
         table = pd.DataFrame({label: groups, "n": 1, "cases": self.outcome == 1})
         counts = table.groupby(label, sort=True).sum().reset_index()
-        if self.outcome_kind == "binary":
+        if self.outcome_kind != "quantitative":
             return counts.assign(controls=counts["n"] - counts["cases"])
         return counts[[label, "n"]].assign(cases=np.nan, controls=np.nan)
 
@@ -172,7 +192,7 @@ class Cohort:
             f"{label} {group}: {int((values == group).sum()):,} people, "
             + (
                 f"all {'cases' if self.outcome[values == group][0] else 'controls'}"
-                if self.outcome_kind == "binary"
+                if self.outcome_kind != "quantitative"
                 else "all with the same value"
             )
             for group in dict.fromkeys(values)
@@ -203,6 +223,7 @@ def read_cohort(
     labels: Sequence[str] = ("ancestry",),
     split: str | None = None,
     kind: OutcomeKind = "auto",
+    time: str | None = None,
 ) -> Cohort:
     """Read a table of people: IID (FID optional), outcome, covariates, labels, split.
 
@@ -221,8 +242,11 @@ def read_cohort(
         Columns; none is fine.
     split : str, optional
         Column that says "tuning" or "test" for each person.
-    kind : {"auto", "binary", "quantitative"}
-        What the outcome is; "auto": binary if it has the two values 0/1 or 1/2.
+    kind : {"auto", "binary", "quantitative", "survival"}
+        What the outcome is; "auto": survival if `time` is given, else binary if it has the two
+        values 0/1 or 1/2. Survival is coded as binary is: 1 event, 0 censored (or 2 and 1).
+    time : str, optional
+        Column of the time from entry to the event or to censoring; with survival only.
 
     Raises
     ------
@@ -237,8 +261,15 @@ def read_cohort(
     AncestryDataError
         If the outcome is missing for all, or is the same for all.
     """
-    if kind not in ("auto", "binary", "quantitative"):
-        raise SettingsError(f"kind={kind!r} is not one of 'auto', 'binary', 'quantitative'")
+    if kind not in ("auto", "binary", "quantitative", "survival"):
+        raise SettingsError(
+            f"kind={kind!r} is not one of 'auto', 'binary', 'quantitative', 'survival'"
+        )
+    if (kind == "survival") > (time is not None) or (time is not None and kind in _WITHOUT_TIME):
+        raise SettingsError(
+            f"kind={kind!r} with {'no time' if time is None else f'time={time!r}'}",
+            remedy="a survival outcome needs the column of the times, the others have none",
+        )
     table = open_table(path, "cohort table")
     names = _column_names(table)
     iid = next((names[n] for n in _ID_NAMES if n in names), None)
@@ -250,7 +281,8 @@ def read_cohort(
             rows=[" ".join(table.header)[:200]],
             remedy="name it IID",
         )
-    column = {n: _find(n, names, table) for n in (outcome, *covariates, *labels)}
+    timed = () if time is None else (time,)
+    column = {n: _find(n, names, table) for n in (outcome, *covariates, *labels, *timed)}
     if split is not None:
         column[split] = _find(split, names, table)
     fid = names.get("fid")
@@ -264,7 +296,12 @@ def read_cohort(
     _check_unique(table, samples, parts)
 
     notes: list[str] = []
-    y, outcome_kind = code_outcome(table, column[outcome], cells[column[outcome]], kind, notes)
+    asked: OutcomeKind = kind if time is None else "binary"
+    y, outcome_kind = code_outcome(table, column[outcome], cells[column[outcome]], asked, notes)
+    times = None
+    if time is not None:
+        outcome_kind = "survival"
+        times = code_time(table, column[time], cells[column[time]], notes)
     x = np.empty((len(samples), len(covariates)))
     for j, name in enumerate(covariates):
         x[:, j] = code_covariate(table, column[name], cells[column[name]], notes)
@@ -273,6 +310,8 @@ def read_cohort(
     keep = np.ones(len(samples), dtype=bool)
     dropped: dict[str, int] = {}
     lacking = {f"missing {outcome}": np.isnan(y)}
+    if times is not None:
+        lacking[f"missing {time}"] = np.isnan(times)
     lacking |= {f"missing {name}": np.isnan(x[:, j]) for j, name in enumerate(covariates)}
     lacking |= {f"missing {name}": values == "" for name, values in groups.items()}
     if parts is not None:
@@ -301,6 +340,8 @@ def read_cohort(
         dropped,
         str(table.path),
         tuple(notes),
+        times,
+        time or "",
     ).take(keep)
     logger.info(
         "%s: %s of %s people; left out: %s; %s",

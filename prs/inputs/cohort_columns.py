@@ -19,9 +19,11 @@ __all__ = [
     "code_covariate",
     "code_outcome",
     "code_split",
+    "code_time",
+    "martingale_residuals",
 ]
 
-OutcomeKind = Literal["auto", "binary", "quantitative"]
+OutcomeKind = Literal["auto", "binary", "quantitative", "survival"]
 TUNING, TEST = "tuning", "test"
 _N_SHOWN = 8
 
@@ -153,6 +155,53 @@ def code_covariate(
         remedy="covariates are numbers, or text with two values; make a 0/1 column for each level",
     )
     return x
+
+
+def code_time(
+    table: TextTable, name: str, cells: NDArray[np.object_], notes: list[str]
+) -> NDArray[np.float64]:
+    """Return the time of the event or of censoring, NaN where missing.
+
+    Raises
+    ------
+    InvalidValueError
+        If a cell is text, or a time is negative.
+    """
+    time = _numbers(cells)
+    for bad, words in (
+        (_is_text(cells, time), "are not numbers"),
+        (np.flatnonzero(time < 0.0), "are negative"),
+    ):
+        if len(bad):
+            table.refuse(
+                bad,
+                f"{len(bad):,} times {words}",
+                name,
+                [repr(cells[i]) for i in bad[:5]],
+                remedy="give the time from entry to the event or to censoring, in one unit",
+            )
+    notes.append(f"{name}: time to the event, or to censoring")
+    return time
+
+
+def martingale_residuals(
+    time: NDArray[np.float64], event: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return events less the cumulative hazard at each one's own time (Nelson-Aalen).
+
+    What a score explains of them, a linear model finds: the score test of a Cox model is that of
+    a regression of these (Therneau et al. 1990, Biometrika 77:147).
+
+    Parameters
+    ----------
+    time, event : ndarray of float64, shape (N,)
+        Follow-up; 1 event, 0 censored.
+    """
+    times, index = np.unique(time[event == 1.0], return_inverse=True)
+    at_risk = len(time) - np.searchsorted(np.sort(time), times, side="left")
+    steps = np.bincount(index, minlength=len(times)) / at_risk
+    hazard = np.concatenate([[0.0], np.cumsum(steps)])
+    return np.asarray(event - hazard[np.searchsorted(times, time, side="right")])
 
 
 def code_split(table: TextTable, name: str, cells: NDArray[np.object_]) -> NDArray[np.object_]:

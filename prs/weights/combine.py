@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from prs.errors import AncestryDataError, SettingsError
 from prs.inputs.cohort import Cohort
 from prs.samples import match_samples
+from prs.weights.ridge import fit_ridge
 from prs.weights.score_table import Scores
 from prs.weights.table import Weights
 
@@ -44,7 +46,8 @@ class CombinedScore:
     groups : tuple of str
         The G groups with coefficients of their own; the first is "all".
     coefficients : ndarray of float64, shape (G, S)
-        Per standard deviation: log odds for a binary outcome, else units of the outcome.
+        Per standard deviation: log odds for a binary outcome, else units of the outcome (of its
+        martingale residual, where it is a time to an event).
     mean, sd : ndarray of float64, shape (S,)
         Of each score among the tuning people.
     by : str or None
@@ -140,10 +143,12 @@ def combine(
     name: str = "combined",
     by: str | None = None,
     nonnegative: bool = False,
+    penalty: Literal["none", "ridge"] = "none",
     min_people: int = MIN_PEOPLE,
     min_events: int = MIN_EVENTS,
+    seed: int = 1,
 ) -> CombinedScore:
-    """Fit the linear combination of scores on tuning people (PRS-CSx's last step).
+    """Fit the linear combination of scores on tuning people (PRS-CSx's last step; stacking).
 
     Scores are standardised among the tuning people and enter a linear model (logistic for a
     binary outcome) beside the cohort's covariates.
@@ -165,25 +170,36 @@ def combine(
         says so.
     nonnegative : bool
         Whether coefficients are kept at or above 0.
+    penalty : {"none", "ridge"}
+        Ridge regression, its penalty found by cross-validation in the tuning people, is for many
+        scores that say nearly the same: all cells of clumping and thresholding, stacked (Prive
+        et al. 2019). Covariates are not shrunk.
     min_people, min_events : int
         See `by`.
+    seed : int
+        Seed of the folds of the cross-validation.
 
     Returns
     -------
     CombinedScore
         Its `table` has one row a group and score: group, score, coefficient, mean, sd, n
-        (tuning people), n_cases (missing where quantitative).
+        (tuning people), n_cases (missing where quantitative); and penalty, where there is one.
 
     Raises
     ------
     SettingsError
-        If the cohort has no tuning people or `by` is no label of it.
+        If the cohort has no tuning people, `by` is no label of it, or `penalty` is unknown or
+        asked for together with `nonnegative`.
     SampleMismatchError
         If no tuning person has a score.
     AncestryDataError
         If the outcome does not vary among tuning people or cases and controls are separated
         completely.
     """
+    if penalty not in ("none", "ridge"):
+        raise SettingsError(f"penalty={penalty!r} is not one of 'none', 'ridge'")
+    if penalty == "ridge" and nonnegative:
+        raise SettingsError("a ridge combination has no bound: give either penalty or nonnegative")
     names = tuple(columns) if columns is not None else scores.names
     tuning, values = tuning_people(scores.select(names), cohort)
     mean, sd = values.mean(axis=0), values.std(axis=0, ddof=1)
@@ -204,7 +220,7 @@ def combine(
     groups, coefficients, rows = [], [], []
     for group, mask in members.items():
         outcome = tuning.outcome[mask]
-        n_cases = int((outcome == 1).sum()) if tuning.outcome_kind == "binary" else None
+        n_cases = int((outcome == 1).sum()) if tuning.outcome_kind != "quantitative" else None
         few = None
         if group != POOLED:
             if mask.sum() < min_people:
@@ -214,16 +230,17 @@ def combine(
         if few:
             notes.append(f"{by} {group}: {few}; it shares the combination fitted on everybody")
             continue
-        fitted = _fit(standardised[mask], tuning.take(mask), nonnegative)
+        fitted, size = _fit(standardised[mask], tuning.take(mask), nonnegative, penalty, seed)
         groups.append(group)
         coefficients.append(fitted)
         rows += [
-            (group, score, fitted[s], mean[s], sd[s], int(mask.sum()), n_cases)
+            (group, score, fitted[s], mean[s], sd[s], int(mask.sum()), n_cases, size)
             for s, score in enumerate(names)
         ]
     for note in notes:
         logger.info("%s", note)
-    header = ["group", "score", "coefficient", "mean", "sd", "n", "n_cases"]
+    header = ["group", "score", "coefficient", "mean", "sd", "n", "n_cases", "penalty"]
+    table = pd.DataFrame(rows, columns=header)
     return CombinedScore(
         name=name,
         columns=names,
@@ -233,7 +250,7 @@ def combine(
         sd=sd,
         by=by,
         tuning_ids=tuning.samples.iid,
-        table=pd.DataFrame(rows, columns=header),
+        table=table.drop(columns="penalty") if penalty == "none" else table,
         notes=tuple(notes),
     )
 
@@ -285,7 +302,8 @@ def select_best(
             measured[s] = _auc(residual[:, s], tuning.outcome == 1)
     else:
         metric = "r2"
-        left = tuning.outcome - design @ np.linalg.lstsq(design, tuning.outcome, rcond=None)[0]
+        target = tuning.linear_target
+        left = target - design @ np.linalg.lstsq(design, target, rcond=None)[0]
         for s in np.flatnonzero(varies):
             r = np.corrcoef(residual[:, s], left)[0, 1]
             measured[s] = np.sign(r) * r * r
@@ -340,24 +358,30 @@ def _auc(score: NDArray[np.float64], is_case: NDArray[np.bool_]) -> float:
 
 
 def _fit(
-    standardised: NDArray[np.float64], people: Cohort, nonnegative: bool
-) -> NDArray[np.float64]:
-    """Return the coefficients of the scores, covariates and an intercept beside them."""
+    standardised: NDArray[np.float64], people: Cohort, nonnegative: bool, penalty: str, seed: int
+) -> tuple[NDArray[np.float64], float]:
+    """Return the coefficients of the scores, covariates and an intercept beside them.
+
+    The second is the size of the penalty, 0 without one.
+    """
     _require_variation(people)
     nuisance = np.column_stack([np.ones(people.n), people.covariates])
     scale = np.abs(nuisance).max(axis=0)  # birth years beside PCs: keep the problem well scaled
     nuisance = nuisance / np.where(scale > 0, scale, 1)
+    is_binary = people.outcome_kind == "binary"
+    if penalty == "ridge":
+        return fit_ridge(standardised, nuisance, people.linear_target, binary=is_binary, seed=seed)
     design = np.column_stack([standardised, nuisance])
     n_scores = standardised.shape[1]
     if people.n <= np.linalg.matrix_rank(design):
         raise AncestryDataError(
             f"{people.n:,} tuning people are too few for {design.shape[1]} terms",
-            remedy="combine fewer scores, or use fewer covariates",
+            remedy="combine fewer scores, or use fewer covariates, or penalty='ridge'",
         )
     if not nonnegative:
-        fit = _logistic if people.outcome_kind == "binary" else _linear
-        return fit(design, people.outcome)[:n_scores]
-    return _bounded(design, people.outcome, n_scores, people.outcome_kind == "binary")
+        fit = _logistic if is_binary else _linear
+        return fit(design, people.linear_target)[:n_scores], 0.0
+    return _bounded(design, people.linear_target, n_scores, is_binary), 0.0
 
 
 def _linear(design: NDArray[np.float64], outcome: NDArray[np.float64]) -> NDArray[np.float64]:
