@@ -663,7 +663,7 @@ def test_drop_in_writes_the_reference_s_files(shared_data, tmp_path):
         n_iter=10 if INTERPRETED else 400,
         meta=True,
         phi=1e-2,
-    )
+    ).files
     assert [f.name for f in files] == [
         f"run_{name}_pst_eff_a1_b0.5_phi1e-02_chr21.txt" for name in ("EUR", "AFR", "META")
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +28,7 @@ __all__ = [
     "numbers",
     "open_chosen",
     "pairs",
+    "require",
     "sizes",
 ]
 
@@ -152,3 +153,10 @@ def number(text: str, option: str) -> float:
 def numbers(text: str, option: str) -> tuple[float, ...]:
     """Return a comma-separated list of numbers."""
     return tuple(number(part, option) for part in text.split(",") if part.strip())
+
+
+def require(options: Mapping[str, object]) -> None:
+    """Refuse a command that lacks any of some options (name -> value)."""
+    lacking = [name for name, value in options.items() if not value]
+    if lacking:
+        raise typer.BadParameter(f"also needed: {', '.join(lacking)}")

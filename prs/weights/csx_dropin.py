@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -19,10 +20,28 @@ from prs.matching import match_variants
 from prs.variants import chromosome_labels
 from prs.weights.csx import fit_csx
 from prs.weights.csx_files import write_reference_files
+from prs.weights.csx_ld import LdDtype
+from prs.weights.csx_posterior import DEFAULT_TOLERANCE, CsxPosterior
+from prs.weights.csx_run import CHECKPOINT_EVERY
 
-__all__ = ["run_like_reference"]
+__all__ = ["ReferenceRun", "run_like_reference"]
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ReferenceRun:
+    """What `run_like_reference` made.
+
+    Attributes
+    ----------
+    files : tuple of Path
+        The files written.
+    posterior : CsxPosterior
+    """
+
+    files: tuple[Path, ...]
+    posterior: CsxPosterior
 
 
 def run_like_reference(
@@ -49,7 +68,13 @@ def run_like_reference(
     target: Literal["posterior", "reference"] = "reference",
     psi_max: float | None = 1.0,
     phi_per_chromosome: bool | None = None,
-) -> list[Path]:
+    until: Literal["converged"] | None = None,
+    tolerance: float = DEFAULT_TOLERANCE,
+    max_iter: int | None = None,
+    ld_dtype: LdDtype = "float32",
+    checkpoint: str | Path | None = None,
+    checkpoint_every: float = CHECKPOINT_EVERY,
+) -> ReferenceRun:
     """Do what ``PRScsx.py`` does with the same options, and write what it writes.
 
     Variants are those of the panel that the target's .bim has (by id and alleles) and, for each
@@ -64,7 +89,8 @@ def run_like_reference(
     sst_files, n_gwas, populations : sequence
         Summary statistics, sample sizes and names ("EUR"), in one order.
     out_dir, out_name : str or Path, str
-    a, b, phi, n_iter, n_burnin, thin, seed, n_chains, n_threads, target, psi_max
+    a, b, phi, n_iter, n_burnin, thin, seed, n_chains, n_threads, target, psi_max, until, \
+tolerance, max_iter, ld_dtype, checkpoint, checkpoint_every
         See `prs.weights.csx.fit_csx`; ``phi=None`` is "auto", ``seed=None`` is 1. Either of
         `n_iter` and `n_burnin` may be given alone (PRScsx.py then ignores it).
     chromosomes : sequence of int, optional
@@ -77,8 +103,7 @@ def run_like_reference(
 
     Returns
     -------
-    list of Path
-        The files written.
+    ReferenceRun
 
     Raises
     ------
@@ -154,6 +179,12 @@ def run_like_reference(
         if phi_per_chromosome is None
         else phi_per_chromosome,
         keep_draws=write_pst,
+        until=until,
+        tolerance=tolerance,
+        max_iter=max_iter,
+        ld_dtype=ld_dtype,
+        checkpoint=checkpoint,
+        checkpoint_every=checkpoint_every,
         palindromic="keep",  # alleles are taken as written; these files have no frequencies
     )
     for report in posterior.match_reports:
@@ -178,4 +209,4 @@ def run_like_reference(
     )
     done = ", ".join(str(c) for c in chromosome_labels(np.unique(posterior.variants.chrom)))
     logger.info("chromosomes %s: %d files in %s", done, len(files), out_dir)
-    return files
+    return ReferenceRun(tuple(files), posterior)

@@ -159,6 +159,24 @@ class CsxPosterior:
         return len(self.settings.phi) > 1
 
     @property
+    def is_single(self) -> bool:
+        """Whether one population was fitted (PRS-CS)."""
+        return len(self.populations) == 1
+
+    @property
+    def final_score(self) -> str:
+        """Which column of the weights is the score to use."""
+        grid = "of the phi that does best in tuning people" if self.is_grid else ""
+        if self.is_single:
+            return " ".join(["the column", self.populations[0], grid]).strip()
+        both = ", ".join(self.populations[:-1]) + f" and {self.populations[-1]}"
+        parts = [
+            f"with tuning people, {both} combined by weights fitted in them",
+            "(in a study: csx_combined); without, META",
+        ]
+        return " ".join([*parts, grid]).strip()
+
+    @property
     def phi_mean(self) -> NDArray[np.float64]:
         """Geometric mean of phi after burn-in, for each value of the grid; shape (S,)."""
         kept = np.log(self.phi_trace[:, self.n_burnin :])
@@ -252,6 +270,7 @@ class CsxPosterior:
             "n_burnin": str(s.n_burnin),
             "n_chains": str(s.n_chains),
             "seed": str(s.seed),
+            "final_score": self.final_score,
             "converged": "yes" if self.converged else "no",
             "worst_rhat": f"{_worst(self.rhat, max):.3f}",
             "least_ess": f"{_worst(self.ess, min):.0f}",
