@@ -177,3 +177,59 @@ def test_a_constant_score_has_no_coefficient() -> None:
     # least norm: a column of zeros gets 0, up to rounding
     assert abs(fitted.coefficients[0, 1]) < 1e-12
     assert any("'b' does not vary" in note for note in fitted.notes)
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_ridge_solves_its_equations_and_chooses_its_penalty_by_people_left_out(
+    binary: bool,
+) -> None:
+    scores, cohort = people(900, binary=binary)
+    fitted = combine(scores, cohort, penalty="ridge", seed=4)
+    (penalty,) = set(fitted.table["penalty"])
+    tuning = cohort.tuning()
+    place = {iid: i for i, iid in enumerate(scores.samples.iid)}
+    X = (scores.values[[place[iid] for iid in tuning.ids]] - fitted.mean) / fitted.sd
+    nuisance = np.column_stack(
+        [np.ones(tuning.n), tuning.covariates - tuning.covariates.mean(axis=0)]
+    )
+
+    def gap(covariates: np.ndarray) -> np.ndarray:
+        linear = X @ fitted.coefficients[0] + nuisance @ covariates
+        fit = 1 / (1 + np.exp(-linear)) if binary else linear
+        return tuning.outcome - fit
+
+    # at the solution the scores' gradient is n x penalty x coefficient and the covariates' is 0
+    free = np.zeros(3)
+    for _ in range(30):
+        weight = 0.25 if binary else 1.0  # of a bound on the curvature: descends without fail
+        free += np.linalg.solve(nuisance.T @ nuisance * weight, nuisance.T @ gap(free))
+    gradient = X.T @ gap(free)
+    size = tuning.n * penalty * fitted.coefficients[0]
+    # steps end at a gain g of 1e-11 of a loss of 400: a gradient of sqrt(2 g n) = 2e-3 before it,
+    # and Newton's step squares what is left of it
+    np.testing.assert_allclose(gradient, size, atol=1e-4)
+    # strong scores of one's own are hardly shrunk; a null one is
+    assert penalty < 0.1
+    assert combine(scores, cohort, penalty="ridge", seed=4).table.equals(fitted.table)
+    for wrong in ({"penalty": "lasso"}, {"penalty": "ridge", "nonnegative": True}):
+        with pytest.raises(SettingsError):
+            combine(scores, cohort, **wrong)
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_ridge_stands_collinear_scores_and_more_scores_than_people(binary: bool) -> None:
+    scores, cohort = people(240, binary=binary)
+    rng = np.random.default_rng(1)
+    copies = scores.values[:, :1] + 1e-3 * rng.normal(size=(240, 300))
+    copies[:, 7] = copies[:, 8]
+    many = Scores(**{**vars(scores), "values": copies, "names": tuple(map(str, range(300))),
+                     "n_used": np.ones(300, int), "n_missing": np.zeros(300, int)})  # fmt: skip
+    with pytest.raises(AncestryDataError, match="ridge"):
+        combine(many, cohort)
+    fitted = combine(many, cohort, penalty="ridge")
+    made, alone = fitted.apply(many).values[:, 0], scores.values[:, 0]
+    # what the 300 share is the one score; their noise has squares of n 1e-6 (1 + sqrt(300 / 160))^2
+    # at most, 6 % of the least penalty, so that at most as much of it gets into the sum
+    assert np.corrcoef(made, alone)[0, 1] > 0.99
+    with pytest.raises(AncestryDataError, match="folds"):
+        combine(many, cohort.take(cohort.split == "tuning").take(np.arange(9)), penalty="ridge")

@@ -100,7 +100,7 @@ def fit_thresholds(
     chosen = scores.select(tuple(columns) if columns is not None else scores.names)
     tuning, X = tuning_people(chosen, cohort)
     design = np.column_stack([np.ones(tuning.n), tuning.covariates])
-    y = tuning.outcome
+    y = tuning.linear_target
     residual = X - design @ np.linalg.lstsq(design, X, rcond=None)[0]
     varies = residual.std(axis=0) > 1e-9 * np.maximum(np.abs(X).max(axis=0), 1e-300)
     if not varies.any():
