@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -140,6 +141,10 @@ def test_pgs_catalog_files(tmp_path: Path) -> None:
     path.write_text(PGS + "rs1\t1\t1\tA\tG\t1\tFalse\t\t\t\nrs2\t1\t2\tA\tG\t1\tTrue\t\t\t\n")
     with pytest.raises(FileFormatError, match="line 7: 1 of 2 rows are dominant"):
         read_weights(path)
+    head = "rsID\teffect_allele\teffect_weight\tis_interaction\n"
+    path.write_text(head + "rs1\tA\t1\tFALSE\nrs2_x_rs3\tA_x_C\t1\tTRUE\n")
+    with pytest.raises(FileFormatError, match="line 3: 1 of 2 rows are interactions: "):
+        read_weights(path)
 
 
 def test_published_pgs_files(shared_data: Path) -> None:
@@ -260,7 +265,10 @@ def test_published_scores_written_again_pass_and_are_the_same(
     tmp_path: Path, shared_data: Path
 ) -> None:
     written = []
-    for name in ("PGS000001.txt.gz", "PGS000001_hmPOS_GRCh37.txt.gz", "PGS000899.txt.gz"):
+    for name in (
+        "PGS000001.txt.gz", "PGS000001_hmPOS_GRCh37.txt.gz", "PGS000001_hmPOS_GRCh38.txt.gz",
+        "PGS000899.txt.gz",
+    ):  # fmt: skip
         weights = read_weights(shared_data / "pgs" / name)
         path = tmp_path / name.removesuffix(".gz")
         write_weights(weights, path, format="pgs")
@@ -270,15 +278,30 @@ def test_published_scores_written_again_pass_and_are_the_same(
         assert again.variants.to_frame().equals(weights.variants.to_frame())
         written.append(path)
     assert "#trait_reported=Coronary heart disease\n" in written[-1].read_text()
+    for build, path in (("GRCh37", written[1]), ("GRCh38", written[2])):
+        source = pd.read_csv(shared_data / "pgs" / f"{path.name}.gz", sep="\t", comment="#")
+        rows = pd.read_csv(path, sep="\t", comment="#")
+        assert f"#genome_build={build}\n" in path.read_text()
+        assert rows.chr_position.tolist() == source.hm_pos.tolist()
+        assert not any(column.startswith("hm_") for column in rows)
     validate("calculator", *written)
 
 
 def test_refused_rows_are_named_with_their_count(shared_data: Path) -> None:
     for name, words in (
-        ("PGS000802_hmPOS_GRCh37.txt", r"\d+ of \d+ rows are dominant"),
-        ("PGS004255_hmPOS_GRCh38.txt.gz", r"\d+ of \d+ rows are weighted by dosage"),
-        ("complex_variants_PGS000021.txt", r"\d+ of \d+ rows are diplotypes"),
-        ("complex_variants_PGS004239.txt", r"\d+ of \d+ rows are haplotypes"),
+        (
+            "PGS000802_hmPOS_GRCh37.txt",
+            "7 of 19 rows are dominant, 7 are recessive: (?s:.*)rs10936599 3 170974795 T",
+        ),
+        (
+            "PGS004255_hmPOS_GRCh38.txt.gz",
+            "30 of 30 rows are weighted by dosage: (?s:.*)line 21: 6 32577380 G\n",
+        ),
+        ("complex_variants_PGS000021.txt", "3 of 33 rows are haplotypes, 5 are diplotypes: "),
+        (
+            "complex_variants_PGS004239.txt",
+            "3 of 14 rows are haplotypes, 6 are of alleles with names: (?s:.*)HLA-DQB1_30_Y",
+        ),
     ):
         with pytest.raises(FileFormatError, match=words):
             read_weights(shared_data / "pgs" / name)

@@ -33,51 +33,69 @@ def _is_true(column: pd.Series) -> NDArray[np.bool_]:
     return column.str.strip().str.upper().isin(["TRUE", "T", "1", "YES", "Y"]).to_numpy()
 
 
-def _refuse(text: TextTable, kind: str, rows: NDArray[np.int64], frame: pd.DataFrame) -> None:
-    if len(rows):
-        shown = [
-            name for name in ("rsID", "chr_name", "chr_position", "effect_allele") if name in frame
-        ]
-        raise FileFormatError(
-            f"{len(rows):,} of {len(frame):,} rows are {kind}: a weight times an allele count "
-            "does not describe them",
-            path=text.path,
-            line=int(text.first_line + rows[0]),
-            rows=[
-                f"line {text.first_line + i}: "
-                + " ".join(str(frame[name].iloc[i]) for name in shown)
-                for i in rows[:5]
-            ],
-            n_rows=len(rows),
-            remedy="use a score with additive weights, or take these rows out knowingly",
-        )
+#: Columns that mark rows which a weight times an allele count does not describe.
+_NOT_ADDITIVE = {
+    "is_dominant": "dominant",
+    "is_recessive": "recessive",
+    "is_diplotype": "diplotypes",
+    "is_haplotype": "haplotypes",
+    "is_interaction": "interactions",
+}
+_BY_DOSAGE = re.compile(r"dosage_\d_weight")
+#: Effect alleles that are no letters of DNA: HLA-DQB1*02:01, HLA-DQB1_30_Y, APOE_e2.
+_NAMED_ALLELE = r"[*_]|^(?:HLA|APOE)"
+
+
+def _refuse_not_additive(text: TextTable, header: list[str]) -> None:
+    """Raise if rows are not additive, with the count of each kind by its name."""
+    marked = [n for n in header if n in _NOT_ADDITIVE or _BY_DOSAGE.fullmatch(n)]
+    frame = read_frame(text, header, [])
+    kinds: dict[str, NDArray[np.bool_]] = {}
+    for column in marked:
+        by_dosage = column not in _NOT_ADDITIVE
+        kind = "weighted by dosage" if by_dosage else _NOT_ADDITIVE[column]
+        found = ~frame[column].isin(MISSING).to_numpy() if by_dosage else _is_true(frame[column])
+        kinds[kind] = kinds.get(kind, np.zeros(len(frame), dtype=bool)) | found
+    if "effect_allele" in frame:
+        named = frame["effect_allele"].str.contains(_NAMED_ALLELE).to_numpy(dtype=bool)
+        flagged = np.logical_or.reduce([np.zeros(len(frame), dtype=bool), *kinds.values()])
+        kinds["of alleles with names"] = named & ~flagged
+    counts = {kind: int(rows.sum()) for kind, rows in kinds.items() if rows.any()}
+    if not counts:
+        return
+    rows = np.flatnonzero(np.logical_or.reduce(list(kinds.values())))
+    (first, n), *others = counts.items()
+    told = f"{n:,} of {len(frame):,} rows are {first}" + "".join(
+        f", {n:,} are {kind}" for kind, n in others
+    )
+    shown = [n for n in ("rsID", "chr_name", "chr_position", "effect_allele") if n in frame]
+    raise FileFormatError(
+        f"{told}: a weight times an allele count does not describe them",
+        path=text.path,
+        line=int(text.first_line + rows[0]),
+        rows=[
+            f"line {text.first_line + i}: "
+            + " ".join(frame[name].iloc[i] for name in shown if frame[name].iloc[i])
+            for i in rows[:5]
+        ],
+        n_rows=len(rows),
+        remedy="use a score with additive weights, or take these rows out knowingly",
+    )
 
 
 def read_pgs(text: TextTable) -> Weights:
-    """Read a PGS Catalog scoring file, formats 1.0 and 2.0, harmonised or not."""
+    """Read a PGS Catalog scoring file, formats 1.0 and 2.0, harmonised or not.
+
+    Of a harmonised file (``hm_`` columns) the harmonised positions and rsIDs are read, and
+    ``genome_build`` is its ``HmPOS_build``.
+    """
     header = text.header or []
+    _refuse_not_additive(text, header)
     if "effect_weight" not in header:
-        dosage = [name for name in header if re.fullmatch(r"dosage_\d_weight", name)]
-        if dosage:
-            rows = np.arange(text.body.strip().count(b"\n") + 1)
-            _refuse(text, "weighted by dosage", rows, pd.DataFrame(index=rows))
         raise ColumnError(f"no column effect_weight among {', '.join(header)}", path=text.path)
     places = [n for n in ("chr_position", "hm_pos", "allelefrequency_effect") if n in header]
     frame = read_frame(text, header, ["effect_weight", *places])
     n = len(frame)
-    for column, kind in (
-        ("is_dominant", "dominant"),
-        ("is_recessive", "recessive"),
-        ("is_diplotype", "diplotypes"),
-        ("is_haplotype", "haplotypes"),
-        ("is_interaction", "interactions"),
-    ):
-        if column in frame:
-            _refuse(text, kind, np.flatnonzero(_is_true(frame[column])), frame)
-    for column in header:
-        if re.fullmatch(r"dosage_\d_weight", column):
-            weighted = ~frame[column].isin(MISSING).to_numpy()
-            _refuse(text, "weighted by dosage", np.flatnonzero(weighted), frame)
     check_finite(text, frame, ["effect_weight"])
 
     metadata = read_metadata(text)
@@ -147,7 +165,9 @@ def pgs_table(weights: Weights) -> tuple[pd.DataFrame, list[str]]:
     """Return the rows and header lines of a PGS Catalog scoring file, format 2.0.
 
     What is known goes in (from `Weights.metadata`, under the Catalog's names); what is not is
-    NR. A score without a Catalog id takes its own name in ``pgs_id``, as the Catalog's
+    NR. The positions are those of ``genome_build``: of a harmonised file that was read these are
+    the harmonised ones, and the ``hm_`` columns, which would say them again, are not written. A
+    score without a Catalog id takes its own name in ``pgs_id``, as the Catalog's
     calculator allows.
 
     Parameters
