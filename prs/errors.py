@@ -8,6 +8,7 @@ from pathlib import Path
 __all__ = [
     "AncestryDataError",
     "BuildMismatchError",
+    "CheckpointError",
     "ClusterError",
     "ColumnError",
     "FileFormatError",
@@ -141,3 +142,7 @@ class ClusterError(PrsError):
 
 class FolderInUseError(PrsError):
     """Another run is writing to the same folder."""
+
+
+class CheckpointError(PrsError):
+    """A checkpoint that is of another run (inputs, settings or versions), or damaged."""

@@ -146,6 +146,13 @@ class CsxSettings(_Section, frozen=True):
         Every how many iterations a draw is kept; independent chains.
     psi_max : float or None
         Upper bound of the local shrinkage prior; None for no bound.
+    phi_per_chromosome : bool
+        Whether each chromosome has its own phi.
+    until : "converged" or None
+        Leave the length to the sampler, in place of n_iter and n_burnin: stop when predictions
+        agree between chains to `tolerance`, after `max_iter` iterations at most.
+    tolerance, max_iter, ld_dtype
+        See `prs.weights.csx.fit_csx`.
     draws : int
         Posterior draws kept of the joint fit (of the first single one where there is none), for
         the uncertainty of each person's score; 0 for none. They take 4 bytes a draw, variant
@@ -160,6 +167,11 @@ class CsxSettings(_Section, frozen=True):
     thin: int = 5
     n_chains: int = 2
     psi_max: float | None = 1.0
+    phi_per_chromosome: bool = False
+    until: Literal["converged"] | None = None
+    tolerance: float = 1e-3
+    max_iter: int | None = None
+    ld_dtype: Literal["float32", "int16", "int8"] = "float32"
     draws: int = 200
 
 
@@ -480,6 +492,10 @@ def _check(study: Study, text: str) -> None:
             "csx",
             "set joint = true or name populations in single",
         )
+    if csx and csx.until and not (csx.n_iter is None and csx.n_burnin is None):
+        fail('until = "converged" finds the length: n_iter and n_burnin set it', "until")
+    if csx and not csx.until and csx.max_iter is not None:
+        fail('max_iter is for until = "converged"', "max_iter", "n_iter is the length of a run")
     if csx and csx.draws != 0 and csx.draws < 20:
         fail(f"draws = {csx.draws} is not 0 or at least 20", "draws")
     if ct and not all(0 < p <= 1 for p in ct.p_thresholds):

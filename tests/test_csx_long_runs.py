@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from test_csx import INTERPRETED, settings, study
 
-from prs.errors import FileFormatError, SettingsError
+from prs.errors import CheckpointError, SettingsError
 from prs.weights.csx import fit_csx
 from prs.weights.csx_chain import Chains
 from prs.weights.csx_checkpoint import remove_checkpoint
@@ -123,14 +123,14 @@ def test_checkpoint_of_another_run_is_refused(tmp_path):
     fit = fit_csx(sumstats, ld, seed=1, n_threads=1, **run)
     again = fit_csx(sumstats, ld, seed=1, n_threads=2, **run)  # threads are no other run
     assert again.beta_mean.tobytes() == fit.beta_mean.tobytes()
-    with pytest.raises(SettingsError, match="seed = 1, now 2"):
+    with pytest.raises(CheckpointError, match="seed = 1, now 2"):
         fit_csx(sumstats, ld, seed=2, **run)
-    with pytest.raises(SettingsError, match="chain = Chains, now ReferenceChains"):
+    with pytest.raises(CheckpointError, match="chain = Chains, now ReferenceChains"):
         fit_csx(sumstats, ld, seed=1, target="reference", **run)
-    with pytest.raises(SettingsError, match="other summary statistics"):
+    with pytest.raises(CheckpointError, match="other summary statistics"):
         fit_csx(*study(seed=2), seed=1, **run)
     path.write_bytes(path.read_bytes()[:3000])
-    with pytest.raises(FileFormatError, match="damaged"):
+    with pytest.raises(CheckpointError, match="damaged"):
         fit_csx(sumstats, ld, seed=1, **run)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from prs.errors import CheckpointError
 from prs.inputs.harmonise import HarmonisedSumStats, harmonise
 from prs.ld.reference import LDReference
 from prs.matching import match_variants
@@ -15,6 +16,7 @@ from prs.pipeline.context import Run
 from prs.quality import qc
 from prs.study import CsxSettings
 from prs.weights.csx import ITERATIONS_PER_POPULATION, fit_csx
+from prs.weights.csx_checkpoint import remove_checkpoint
 from prs.weights.csx_store import write_posterior
 from prs.weights.table import write_weights
 from prs.weights.threshold import clump_and_threshold
@@ -96,7 +98,9 @@ def make_csx_weights(
             paths: list[Path] = paths,
             draws: int = draws,
         ) -> str:
-            posterior = fit_csx(
+            checkpoint = run.folder / ".stages" / f"shrink_{label}.checkpoint.npz"
+            fit = partial(
+                fit_csx,
                 {name: statistics[name] for name in names},
                 {name: references[name] for name in names},
                 phi=tuple(settings.phi) if isinstance(settings.phi, list) else settings.phi,
@@ -106,9 +110,21 @@ def make_csx_weights(
                 keep_draws=draws > 0,
                 n_chains=settings.n_chains,
                 psi_max=settings.psi_max,
+                phi_per_chromosome=settings.phi_per_chromosome,
+                until=settings.until,
+                tolerance=settings.tolerance,
+                max_iter=settings.max_iter,
+                max_draws=max(draws // settings.n_chains, 1),
+                ld_dtype=settings.ld_dtype,
                 seed=run.study.seed,
                 n_threads=run.n_threads,
+                checkpoint=checkpoint,
             )
+            try:
+                posterior = fit()
+            except CheckpointError:  # the study was changed since it was killed
+                remove_checkpoint(checkpoint)
+                posterior = fit()
             weights = posterior.weights()
             if len(names) == 1:  # POP or POP_phi1e-02 becomes cs_POP or cs_POP_phi1e-02
                 columns = [label + name.removeprefix(names[0]) for name in weights.names]
@@ -116,6 +132,7 @@ def make_csx_weights(
                 columns = [f"{label}_{name}" for name in weights.names]
             write_weights(weights.rename(columns), paths[0])
             write_posterior(posterior, paths[1])
+            remove_checkpoint(checkpoint)
             return posterior.summary()
 
         run.stages.run(
@@ -134,7 +151,7 @@ def make_csx_weights(
 
 def _thin(settings: CsxSettings, n_populations: int, draws: int) -> int:
     """Return how many iterations lie between kept draws, for about so many draws in all."""
-    if not draws:
+    if not draws or settings.until is not None:
         return settings.thin
     n_iter = settings.n_iter or max(
         ITERATIONS_PER_POPULATION * n_populations, 2 * (settings.n_burnin or 0)

@@ -84,6 +84,7 @@ def fit_csx(
     psi_max: float | None = 1.0,
     phi_per_chromosome: bool = False,
     keep_draws: bool = False,
+    max_draws: int = 1000,
     palindromic: PalindromicRule = "frequency",
     until: Literal["converged"] | None = None,
     tolerance: float = DEFAULT_TOLERANCE,
@@ -123,7 +124,10 @@ def fit_csx(
     phi_per_chromosome : bool
         Give each chromosome its own phi and sigma, as separate runs would.
     keep_draws : bool
-        Keep thinned draws of the effects, in float32.
+        Keep thinned draws of the effects, in float32 (4 bytes a draw, variant and population).
+    max_draws : int
+        With ``until="converged"``, the most draws that a chain keeps: where there would be more,
+        `thin` is doubled.
     palindromic : {"frequency", "keep", "drop"}
         Rule for A/T and C/G variants when statistics are matched to LD.
     until : "converged", optional
@@ -157,10 +161,9 @@ def fit_csx(
     Raises
     ------
     SettingsError
-        If a setting makes no sense, or the checkpoint is of a run with other inputs, settings
-        or versions.
-    FileFormatError
-        If the checkpoint cannot be read.
+        If a setting makes no sense.
+    CheckpointError
+        If the checkpoint is of a run with other inputs, settings or versions, or cannot be read.
     OverlapError
         If a population's statistics and LD have too few variants in common.
     SamplerError
@@ -189,6 +192,8 @@ def fit_csx(
     if n_burnin is None:
         n_burnin = n_iter // 2
     _check(a, b, n_iter, n_burnin, thin, n_chains, psi_max, target)
+    if max_draws < 1:
+        raise SettingsError(f"max_draws={max_draws} must be at least 1")
     if ld_dtype not in ("float32", "int16", "int8"):
         raise SettingsError(f"ld_dtype={ld_dtype!r} is not one of 'float32', 'int16', 'int8'")
     if ld_dtype == "int8" and (psi_max is None or psi_max > 1.0):
@@ -221,6 +226,7 @@ def fit_csx(
         n_threads=count_threads(n_threads),
         keep_draws=keep_draws,
         n_values=len(values),
+        max_draws=int(max_draws),
         tolerance=None if until is None else float(tolerance),
     )
     kind = Chains

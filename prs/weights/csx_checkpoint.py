@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prs.errors import FileFormatError, SettingsError
+from prs.errors import CheckpointError
 from prs.files import write_atomically
 from prs.provenance import package_versions
 from prs.weights.csx_chain import Chains
@@ -120,10 +120,9 @@ def load_checkpoint(
 
     Raises
     ------
-    FileFormatError
-        If the file is not a checkpoint.
-    SettingsError
-        If it is of a run with other inputs, settings or versions; names them.
+    CheckpointError
+        If the file is not a checkpoint, or of a run with other inputs, settings or versions;
+        names them.
     """
     _remove_leftovers(path)
     if not path.exists():
@@ -160,7 +159,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     except (OSError, ValueError, KeyError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         problem = str(error)
     if problem:
-        raise FileFormatError(
+        raise CheckpointError(
             f"not a checkpoint of this sampler, or damaged ({problem})",
             path=path,
             remedy="delete it, or give another path",
@@ -196,7 +195,8 @@ def _refuse_others(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any
             told.append("other versions: " + ", ".join(changed))
         else:
             told.append(f"{name} = {theirs.get(name)}, now {ours[name]}")
-    raise SettingsError(
-        f"{path} is the checkpoint of another run: {'; '.join(told)}",
+    raise CheckpointError(
+        f"is the checkpoint of another run: {'; '.join(told)}",
+        path=path,
         remedy="delete it to begin anew, or give another path",
     )

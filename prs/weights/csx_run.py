@@ -99,10 +99,8 @@ def run_chains(
     ------
     SamplerError
         If a chain diverges; names the block and the population.
-    SettingsError
-        If the checkpoint is of another run.
-    FileFormatError
-        If it cannot be read.
+    CheckpointError
+        If the checkpoint is of another run, or cannot be read.
     """
     loop = _Loop(model, settings, kind)
     with start_team(settings.n_threads) as team:
