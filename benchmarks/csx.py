@@ -90,7 +90,7 @@ def load_model(args: argparse.Namespace, names: list[str]):
         file = args.panel / "sst" / f"{name}.se.txt"
         sumstats[name] = read_sumstats(file, population=name, n=SIZES[name])
     start = time.perf_counter()
-    model = build_model(sumstats, ld, palindromic="keep")
+    model = build_model(sumstats, ld, palindromic="keep", n_threads=1)
     return model, time.perf_counter() - start
 
 

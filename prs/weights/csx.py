@@ -210,6 +210,7 @@ def fit_csx(
         clean=target == "posterior",
         seed=seed,
         ld_dtype=ld_dtype,
+        n_threads=n_threads,
     )
     starts = np.geomspace(*START_RANGE, n_chains) if n_chains > 1 else np.array([1e-2])
     chain_phi = tuple(value for value in values for _ in range(n_chains))

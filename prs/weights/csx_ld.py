@@ -65,9 +65,7 @@ def clean_block(
     z : ndarray of float64, shape (d, m)
         Standard normal numbers for the directions.
     """
-    matrix = matrix.astype(np.float64)
-    matrix = 0.5 * (matrix + matrix.T)
-    values, vectors = np.linalg.eigh(matrix)
+    values, vectors = np.linalg.eigh(0.5 * (matrix.astype(np.float64) + matrix.T))
     lowest = float(values[0])
     null = values <= max(NULL_EIGENVALUE, -2.0 * lowest)
     lost = 0.0
@@ -81,8 +79,8 @@ def clean_block(
     is_mended = lowest < -ROUNDING
     positive = np.maximum(values, 0.0)
     if is_mended:
-        matrix = (vectors * positive) @ vectors.T
-        matrix = 0.5 * (matrix + matrix.T)
+        full = (vectors * positive) @ vectors.T
+        matrix = 0.5 * (full + full.T)
     single = matrix.astype(np.float32)
     diagonal = single.diagonal().astype(np.float64) + RIDGE
     directions = (z * np.sqrt(positive)) @ vectors.T

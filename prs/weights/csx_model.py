@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
+from prs.cluster import map_tasks
 from prs.errors import BuildMismatchError, OverlapError, SettingsError
 from prs.inputs.harmonise import HarmonisedSumStats, harmonise
 from prs.inputs.sumstats import SumStats
@@ -281,6 +283,7 @@ def build_model(
     clean: bool = True,
     seed: int = 0,
     ld_dtype: LdDtype = "float32",
+    n_threads: int | None = None,
 ) -> CsxModel:
     """Match, join and lay out everything that the chains need.
 
@@ -300,6 +303,8 @@ def build_model(
         For the directions of the diagnostics.
     ld_dtype : {"float32", "int16", "int8"}
         How the LD is held; see `prs.weights.csx_ld.store_block`.
+    n_threads : int, optional
+        Threads that make blocks ready; default: one per core. No bit depends on it.
 
     Raises
     ------
@@ -337,38 +342,32 @@ def build_model(
     outside, mended = np.zeros(n_populations), np.zeros(n_populations, dtype=np.int64)
     eaf = np.full((n_populations, n_variants), np.nan)
     where = np.full((n_populations, n_variants), -1, dtype=np.int64)
-    for k, one in enumerate(people):
-        eaf[k, index[k]] = np.where(sign[k] > 0, one.eaf, 1.0 - one.eaf)
-        where[k, index[k]] = starts[-1] + np.arange(len(one.b))
-        lost = 0.0
-        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(9, k)))
-        done = 0
-        for block, m in enumerate(sizes[k]):
-            if m == 0:
-                continue
-            here = slice(done, done + m)
-            rows = one.rows[here] - one.ld.block_starts[block]
-            turn = sign[k][here]
-            matrix = one.ld.read_block(block)
-            if m < len(matrix):
-                matrix = matrix[np.ix_(rows, rows)]
-            turned = matrix * np.outer(turn, turn)
-            z = rng.standard_normal((N_DIRECTIONS, m))
-            part: LdBlock = (clean_block if clean else plain_block)(turned, one.b[here] * turn, z)
-            first, ld_first = starts[-1], ld_starts[-1]
-            store_block(part.matrix, flat[ld_first : ld_first + m * m])
-            b[first : first + m] = part.b
-            diagonal[first : first + m] = part.diagonal
-            directions[:, first : first + m] = part.directions
-            lost += part.lost
-            mended[k] += part.is_mended
-            starts.append(first + m)
-            ld_starts.append(ld_first + m * m)
-            population_of.append(k)
-            group_of_block.append(int(group_of[index[k][done]]))
-            number.append(block)
-            done += m
-        outside[k] = lost / max(float(one.b @ one.b), 1e-300)
+    # blocks are what the threads share: linear algebra with threads of its own would make
+    # more of them than there are cores
+    with threadpool_limits(1, "blas"):
+        for k, one in enumerate(people):
+            eaf[k, index[k]] = np.where(sign[k] > 0, one.eaf, 1.0 - one.eaf)
+            where[k, index[k]] = starts[-1] + np.arange(len(one.b))
+            lost = 0.0
+            done = 0
+            rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(9, k)))
+            prepare = _Preparation(one, sign[k], clean, flat.dtype)
+            for task, part, stored in map_tasks(prepare, _tasks(sizes[k], rng), n_threads):
+                m = len(part.b)
+                first, ld_first = starts[-1], ld_starts[-1]
+                flat[ld_first : ld_first + m * m] = stored
+                b[first : first + m] = part.b
+                diagonal[first : first + m] = part.diagonal
+                directions[:, first : first + m] = part.directions
+                lost += part.lost
+                mended[k] += part.is_mended
+                starts.append(first + m)
+                ld_starts.append(ld_first + m * m)
+                population_of.append(k)
+                group_of_block.append(int(group_of[index[k][done]]))
+                number.append(task.block)
+                done += m
+            outside[k] = lost / max(float(one.b @ one.b), 1e-300)
     block_group = np.array(group_of_block, dtype=np.int64)
     block_population = np.array(population_of, dtype=np.int64)
     n_groups = len(group_starts) - 1
@@ -406,6 +405,48 @@ def build_model(
         notes=tuple(notes),
         ld_unit=ld_unit(flat.dtype),
     )
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One block to be made ready: its number, its rows of the population's, random numbers."""
+
+    block: int
+    rows: slice
+    z: NDArray[np.float64]
+
+
+def _tasks(sizes: NDArray[np.int64], rng: np.random.Generator) -> Iterator[_Task]:
+    """Yield the blocks that hold variants."""
+    done = 0
+    for block, m in enumerate(map(int, sizes)):
+        if m:
+            yield _Task(block, slice(done, done + m), rng.standard_normal((N_DIRECTIONS, m)))
+        done += m
+
+
+@dataclass(frozen=True, eq=False)
+class _Preparation:
+    """Reads blocks of one population and makes them fit for the sampler; see `map_tasks`."""
+
+    data: PopulationData
+    sign: NDArray[np.float64]
+    clean: bool
+    dtype: np.dtype[Any]
+
+    def __call__(self, task: _Task) -> tuple[_Task, LdBlock, NDArray[Any]]:
+        data, here = self.data, task.rows
+        rows, turn = data.rows[here] - data.ld.block_starts[task.block], self.sign[here]
+        matrix = data.ld.read_block(task.block)
+        if len(rows) < len(matrix):
+            matrix = matrix[np.ix_(rows, rows)]
+        if (turn < 0).any():
+            matrix = matrix * np.outer(turn, turn)
+        make = clean_block if self.clean else plain_block
+        part = make(matrix, data.b[here] * turn, task.z)
+        stored = np.empty(matrix.size, dtype=self.dtype)
+        store_block(part.matrix, stored)
+        return task, part, stored
 
 
 def _block_sizes(people: Sequence[PopulationData]) -> list[NDArray[np.int64]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from prs.weights.csx_chain import Chains
 from prs.weights.csx_checkpoint import Progress, load_checkpoint, run_key, save_checkpoint
@@ -103,7 +104,7 @@ def run_chains(
         If the checkpoint is of another run, or cannot be read.
     """
     loop = _Loop(model, settings, kind)
-    with start_team(settings.n_threads) as team:
+    with threadpool_limits(1, "blas"), start_team(settings.n_threads) as team:
         if checkpoint is None:
             for _ in loop.iterate(team):
                 pass
