@@ -22,6 +22,7 @@ from prs.ld.compute import compute_ld
 from prs.ld.planes import read_planes
 from prs.matching import MatchReport, match_variants
 from prs.weights.clumping import Clumps, clump, clump_grid, write_clumps
+from prs.weights.clumping_windows import WindowClumper
 from prs.weights.threshold import clump_and_threshold
 
 PLINK = Path(__file__).parent / "fixtures" / "plink"
@@ -255,10 +256,46 @@ def test_clumping_from_an_ld_reference_is_that_from_its_genotypes() -> None:
 def test_a_grid_is_its_cells_one_by_one(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     genotypes = open_genotypes(PLINK / "nasty")
     given = read_assoc(genotypes, PLINK / "nasty.assoc")
-    monkeypatch.setattr("prs.weights.clumping._FIRST_OF_PAIRS", 7)
+    monkeypatch.setattr("prs.weights.clumping_windows._FIRST_OF_PAIRS", 7)
     grid = clump_grid(given, genotypes, r2=(0.1, 0.3, 0.5), kb=(2, 100, 250), p1=0.5, kind=kind)
     assert len(grid) == 9
     for (r2, kb), owner in grid.items():
         options = {"r2": (r2,), "kb": (kb,), "p1": 0.5, "kind": kind}
         (alone,) = clump_grid(given, genotypes, **options).values()
         np.testing.assert_array_equal(owner, alone)
+
+
+@pytest.mark.parametrize("p_values", ["drawn", "ascending", "descending"])
+@pytest.mark.parametrize("n_cells", [1, 2])
+def test_the_size_of_windows_changes_no_clump(
+    p_values: str, n_cells: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genotypes = open_genotypes(PLINK / "nasty")
+    m = genotypes.n_variants
+    p = {
+        "drawn": np.random.default_rng(5).random(m).clip(1e-3),
+        "ascending": np.linspace(0.001, 1, m),  # each hangs on the one before it
+        "descending": np.linspace(1, 0.001, m),
+    }[p_values]
+    given = statistics(genotypes, p, np.arange(m))
+    options = {"r2": (0.02, 0.1)[:n_cells], "kb": (3, 30)[:n_cells], "p1": 0.7}
+    whole = clump_grid(given, genotypes, **options, n_threads=1)
+    windows = []
+    original = WindowClumper.__call__
+
+    def count(self: WindowClumper, item: tuple[int, int, np.ndarray]) -> np.ndarray:
+        windows.append(item[1] - item[0])
+        return original(self, item)
+
+    monkeypatch.setattr(WindowClumper, "__call__", count)
+    monkeypatch.setattr("prs.weights.clumping_windows._MANY_CELLS", 2)
+    for size, n_threads in ((9, 1), (4, 3), (1, 1)):
+        plane_bytes = 3 * 8 * -(-genotypes.n_samples // 64)
+        budget = size * plane_bytes * n_threads
+        monkeypatch.setattr("prs.weights.clumping_windows._PLANE_BYTES", budget)
+        windows.clear()
+        parts = clump_grid(given, genotypes, **options, n_threads=n_threads)
+        assert len(windows) > m / size  # some variants had to wait for a second window
+        for cell, owner in whole.items():
+            np.testing.assert_array_equal(parts[cell], owner)
+            assert np.count_nonzero((owner >= 0) & (owner != np.arange(m))) > 3

@@ -19,6 +19,7 @@ __all__ = [
     "CALLED",
     "CARRIER",
     "TWO",
+    "UNDECIDED",
     "clump_pairs",
     "clump_variants",
     "dosage_r2",
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 CARRIER, TWO, CALLED = 0, 1, 2
+#: An owner that is not known yet.
+UNDECIDED = -1
 
 _LOW_BITS = np.uint64(0x5555555555555555)
 _STEP_1 = np.uint64(0x3333333333333333)
@@ -320,6 +323,7 @@ def clump_variants(
     last: NDArray[np.int64],
     r2: float,
     by_haplotype: bool,
+    blocked: NDArray[np.bool_],
     owner: NDArray[np.int64],
 ) -> None:
     """Give each variant to the most significant index variant that claims it.
@@ -338,21 +342,31 @@ def clump_variants(
         A variant is claimed if its r2 with the index variant is above this.
     by_haplotype : bool
         Which r2.
+    blocked : ndarray of bool, shape (M,)
+        Variants whose fate hangs on others that are not here; grows by those whose fate hangs
+        on theirs. They are left as they are.
     owner : ndarray of int64, shape (M,)
-        -1 everywhere; filled with the index variant of each variant, itself for an index
-        variant; -1 stays where nobody claimed it.
+        `UNDECIDED`, or what was decided before; filled with the index variant of each variant,
+        itself for an index variant. `UNDECIDED` stays where a variant is blocked, or is not in
+        `order` and nobody claimed it.
     """
     for i in order:
-        if owner[i] >= 0:
-            continue
-        owner[i] = i
+        if not blocked[i]:
+            if owner[i] == UNDECIDED:
+                owner[i] = i
+            if owner[i] != i:
+                continue
+        # whatever is still undecided is less significant than i
         for j in range(first[i], last[i]):
-            if owner[j] >= 0:
+            if owner[j] != UNDECIDED or blocked[j]:
                 continue
             if by_haplotype and _cannot_exceed(sums[i], sums[j], n_people, r2):
                 continue
             if pair_r2(planes[i], planes[j], sums[i], sums[j], n_people, by_haplotype) > r2:
-                owner[j] = i
+                if blocked[i]:
+                    blocked[j] = True
+                else:
+                    owner[j] = i
 
 
 @jit
@@ -416,6 +430,7 @@ def clump_pairs(
     first: NDArray[np.int64],
     last: NDArray[np.int64],
     r2: float,
+    blocked: NDArray[np.bool_],
     owner: NDArray[np.int64],
 ) -> None:
     """Do as `clump_variants`, with r2 of all pairs known.
@@ -428,14 +443,21 @@ def clump_pairs(
         The other variant of each pair.
     pair_r2_values : ndarray of float64
         Its r2; pairs that are not there are below every threshold.
-    order, first, last, r2, owner
+    order, first, last, r2, blocked, owner
         As for `clump_variants`.
     """
     for i in order:
-        if owner[i] >= 0:
-            continue
-        owner[i] = i
+        if not blocked[i]:
+            if owner[i] == UNDECIDED:
+                owner[i] = i
+            if owner[i] != i:
+                continue
         for k in range(starts[i], starts[i + 1]):
             j = partner[k]
-            if owner[j] < 0 and first[i] <= j < last[i] and pair_r2_values[k] > r2:
-                owner[j] = i
+            if owner[j] != UNDECIDED or blocked[j] or pair_r2_values[k] <= r2:
+                continue
+            if first[i] <= j < last[i]:
+                if blocked[i]:
+                    blocked[j] = True
+                else:
+                    owner[j] = i

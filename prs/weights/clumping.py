@@ -12,15 +12,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from prs.cluster import map_tasks
 from prs.errors import InvalidValueError, SettingsError
 from prs.files import write_table
 from prs.inputs.genotypes import Genotypes
 from prs.inputs.harmonise import HarmonisedSumStats
-from prs.ld.planes import founders, read_planes
+from prs.ld.planes import founders
 from prs.ld.reference import LDReference
 from prs.variants import VariantTable, chromosome_labels
 from prs.weights.clumping_ld import clump_blocks
+from prs.weights.clumping_windows import WindowClumper, clump_by_windows
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -28,13 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["Clumps", "clump", "clump_grid", "write_clumps"]
 
 logger = logging.getLogger(__name__)
-
-#: From so many cells on, r2 of all pairs is computed once and kept, as far as it is not small
-#: (else there would be too many pairs to keep).
-_MANY_CELLS = 3
-_LEAST_R2_OF_PAIRS = 0.05
-#: Variants whose pairs are computed at once.
-_FIRST_OF_PAIRS = 256
 
 R2Kind: TypeAlias = Literal["haplotype", "dosage"]
 
@@ -135,9 +128,9 @@ def clump(
         r2 between alleles on haplotypes (maximum likelihood; PLINK's --clump and PRSice), or
         the squared correlation of dosages (``plink2 --clump-unphased``).
     n_threads : int, optional
-        Chromosomes done at once; default: all cores. The result does not depend on it.
+        Windows done at once; default: all cores. The result does not depend on it.
     client : distributed.Client, optional
-        A cluster whose workers do a chromosome each (not where r2 comes from `ld`).
+        A cluster whose workers do a window each (not where r2 comes from `ld`).
 
     Returns
     -------
@@ -242,120 +235,26 @@ def clump_grid(
             raise SettingsError("samples can be chosen from genotypes, not from an LD reference")
         order = usable[_significance_order(sumstats, usable)]
         return clump_blocks(sumstats, ld, order, sumstats.p <= p1, cells, n_threads)
-    people = founders(genotypes, samples)
-    chrom = sumstats.variants.chrom[usable]
-    # the chromosomes with most variants first, so that all end together
-    codes, sizes = np.unique(chrom, return_counts=True)
-    codes = codes[np.argsort(-sizes, kind="stable")]
-    work = _ChromosomeClumper(
+    variants = sumstats.variants
+    rows = usable[np.lexsort((reference[usable], variants.site_key[usable]))]
+    order = _significance_order(sumstats, rows)
+    work = WindowClumper(
         genotypes,
-        people,
-        np.ascontiguousarray(usable, np.int64),
-        chrom,
-        _Statistics(sumstats.p, sumstats.z, reference, sumstats.variants.pos.astype(np.int64), p1),
+        founders(genotypes, samples),
+        reference[rows],
+        order[sumstats.p[rows[order]] <= p1],
+        variants.site_key[rows],
         tuple(cells),
-        kind,
+        kind == "haplotype",
     )
-    for rows, owner_rows in map_tasks(work, codes.tolist(), n_threads, client):
-        for cell, owner in zip(cells, owner_rows, strict=True):
-            owners[cell][rows] = owner
+    found = clump_by_windows(work, n_threads, client)
+    for cell, owner in zip(cells, found, strict=True):
+        owners[cell][rows] = np.where(owner >= 0, rows[owner], -1)
     return owners
 
 
-@dataclass(frozen=True, eq=False)
-class _Statistics:
-    """What clumping needs of the statistics: by row, and the greatest p of an index variant."""
-
-    p: NDArray[np.float64]
-    z: NDArray[np.float64]
-    reference_index: NDArray[np.int64]
-    pos: NDArray[np.int64]
-    p1: float
-
-
-def _significance_order(
-    sumstats: HarmonisedSumStats | _Statistics, rows: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _significance_order(sumstats: HarmonisedSumStats, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the order of rows by p; p too small for a float (0) by |z|; then as in the file."""
     p = sumstats.p[rows]
     underflow = np.where(p == 0, -np.abs(sumstats.z[rows]), 0.0)
     return np.lexsort((sumstats.reference_index[rows], underflow, p)).astype(np.int64)
-
-
-@dataclass(frozen=True, eq=False)
-class _ChromosomeClumper:
-    """Clumps one chromosome in every cell (r2, kb).
-
-    Returns its rows of the statistics and, for each cell, the row of their index variant.
-    """
-
-    genotypes: Genotypes
-    people: NDArray[np.int64]
-    usable: NDArray[np.int64]
-    chrom: NDArray[np.int8]
-    statistics: _Statistics
-    cells: tuple[tuple[float, float], ...]
-    kind: R2Kind
-
-    def __call__(self, code: int) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
-        from prs.kernels.clump import clump_pairs, clump_variants
-
-        statistics = self.statistics
-        rows = self.usable[self.chrom == code]
-        rows = rows[np.lexsort((statistics.reference_index[rows], statistics.pos[rows]))]
-        planes, sums = read_planes(self.genotypes, statistics.reference_index[rows], self.people)
-        n_people, pos = len(self.people), statistics.pos[rows]
-        order = _significance_order(statistics, rows)
-        order = order[statistics.p[rows[order]] <= statistics.p1]
-        windows = {}
-        for _, kb in self.cells:
-            reach = int(kb * 1000 * (1 + 1e-12)) - 1
-            first = np.searchsorted(pos, pos - reach, side="left")
-            windows[kb] = first, np.searchsorted(pos, pos + reach, side="right")
-        least = min(r2 for r2, _ in self.cells)
-        pairs = None
-        if len(self.cells) >= _MANY_CELLS and least >= _LEAST_R2_OF_PAIRS:
-            last = windows[max(windows)][1]
-            pairs = _find_pairs(planes, sums, n_people, last, least, self.kind)
-        owners = []
-        for r2, kb in self.cells:
-            first, last = windows[kb]
-            local = np.full(len(rows), -1, dtype=np.int64)
-            if pairs is not None:
-                clump_pairs(*pairs, order, first, last, r2, local)
-            else:
-                by_haplotype = self.kind == "haplotype"
-                clump_variants(planes, sums, n_people, order, first, last, r2, by_haplotype, local)
-            owners.append(np.where(local >= 0, rows[local], -1))
-        return rows, owners
-
-
-def _find_pairs(
-    planes: NDArray[np.uint64],
-    sums: NDArray[np.int64],
-    n_people: int,
-    last: NDArray[np.int64],
-    least: float,
-    kind: R2Kind,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Return for each variant the variants near it whose r2 with it reaches the least one."""
-    from prs.kernels.clump import r2_of_pairs
-
-    found: list[NDArray[np.int64]] = []
-    values: list[NDArray[np.float64]] = []
-    for start in range(0, len(last), _FIRST_OF_PAIRS):
-        stop = min(start + _FIRST_OF_PAIRS, len(last))
-        ends = last[start:stop] - start
-        n_pairs = int(np.sum(ends - np.arange(stop - start) - 1))
-        pairs, r2 = np.empty((n_pairs, 2), dtype=np.int32), np.empty(n_pairs)
-        n_kept = r2_of_pairs(
-            planes[start:], sums[start:], n_people, stop - start, ends, least,
-            kind == "haplotype", pairs, r2,
-        )  # fmt: skip
-        found.append(start + pairs[:n_kept].astype(np.int64))
-        values.append(r2[:n_kept].copy())
-    both = np.concatenate([*found, *(part[:, ::-1] for part in found)])
-    r2 = np.concatenate([*values, *values])
-    order = np.argsort(both[:, 0], kind="stable")
-    starts = np.searchsorted(both[order, 0], np.arange(len(last) + 1)).astype(np.int64)
-    return starts, np.ascontiguousarray(both[order, 1]), r2[order]
