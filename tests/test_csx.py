@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,19 +14,10 @@ from scipy import stats
 from prs.errors import SamplerError, SettingsError
 from prs.inputs.harmonise import HarmonisedSumStats
 from prs.inputs.sumstats import SumStatsSource
-from prs.kernels.csx import (
-    log_orbit_density,
-    log_phi_density,
-    refresh_residuals,
-    sweep_effects,
-)
+from prs.kernels.csx import log_orbit_density, log_phi_density
 from prs.kernels.csx_reference import draw_block_effects
-from prs.kernels.csx_scale import (
-    apply_scale,
-    choose_small,
-    log_scale_density,
-    multiply_small,
-)
+from prs.kernels.csx_scale import apply_scale, choose_small, log_scale_density
+from prs.kernels.csx_sweep import refresh_residuals, sweep_effects
 from prs.kernels.rng import draw_normal, make_streams
 from prs.ld.reference import LDReference
 from prs.matching import MatchReport
@@ -115,50 +108,83 @@ def settings(n_chains=2, phi=None, **kw):
 # ---- kernels and their twins
 
 
-def test_sweep_and_block_draw_equal_their_twins():
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int16", "int8"])
+def test_sweep_equals_its_twin(dtype):
+    """A block wider than a panel of 8, one that is not a multiple, one of 1; two chains."""
+    rng = np.random.default_rng(0)
+    sumstats, ld = population(table(range(10, 320, 10)), [13, 16, 1, 1], rng)
+    model = build_model({"EUR": sumstats}, {"EUR": ld})
+    if dtype.startswith("float"):
+        stored = {"ld": model.ld.astype(dtype)}
+    else:
+        unit = 1.0 / np.iinfo(dtype).max
+        stored = {"ld": np.rint(model.ld / unit).astype(dtype), "ld_unit": unit}
+    model = replace(model, **stored)
+    chains = Chains(model, settings(2))
+    chains.u = rng.uniform(1, 20, chains.u.shape)
+    noise = rng.uniform(1e-4, 1e-3, (2, model.n_blocks))
+    beta = rng.standard_normal(chains.beta.shape) * 0.05
+    chains.beta[:] = beta
+    chains.is_small[:] = rng.random(chains.is_small.shape) < 0.7
+    blocks = np.arange(model.n_blocks)
+    layout = (model.starts, model.ld_starts, model.ld, model.ld_unit, model.diagonal, chains.b)
+    refresh_residuals(blocks, *layout, chains.beta, chains.residual)
+    streams = make_streams(4, (7,), (model.n_blocks, 2))
+    copies = streams.copy()
+    sweep_effects(
+        blocks, *layout, model.index, chains.u, noise, chains.beta, chains.residual, streams,
+        chains.sums, chains.total, chains.total_square, True, chains.is_small, chains.moves,
+        chains.product, chains.small_sums, chains.precision,
+    )  # fmt: skip
+    # some tens of operations on numbers below 1 in float64; in float32 a residual below 0.5
+    # takes m roundings of half a unit in its last place, and effects pass them on
+    atol = 1e-13 if dtype == "float64" else 16 * 0.5 * np.finfo(np.float32).eps
+    for k in range(model.n_blocks):
+        here = slice(model.starts[k], model.starts[k + 1])
+        R = model.ld[model.ld_starts[k] : model.ld_starts[k + 1]].reshape(
+            -1, here.stop - here.start
+        )
+        R = R.astype(float) * model.ld_unit
+        np.fill_diagonal(R, model.diagonal[here])
+        for c in range(2):
+            u, b = chains.u[c, model.index[here]], model.b[here]
+            z = np.array([draw_normal(copies[k, c]) for _ in b])
+            value, mean, square = sweep(R, b, u, noise[c, k], beta[c, here], z)
+            np.testing.assert_allclose(chains.beta[c, here], value, atol=atol)
+            np.testing.assert_allclose(chains.total[c, here], mean, atol=atol)
+            np.testing.assert_allclose(chains.total_square[c, here], square, atol=atol)
+            np.testing.assert_allclose(chains.residual[c, here], b - R @ value, atol=atol)
+            sums = [value @ b, value @ (b - R @ value), u @ value**2]
+            np.testing.assert_allclose(chains.sums[c, k], sums, atol=20 * atol)
+            g = np.where(chains.is_small[c, model.index[here]], value, 0.0)
+            np.testing.assert_allclose(chains.product[c, here], R @ g, atol=2 * atol)
+            expected = [g @ (b - R @ value), g @ R @ g]
+            np.testing.assert_allclose(chains.small_sums[c, k], expected, atol=2 * atol)
+
+
+def test_block_draw_equals_its_twin():
     model = build_model(*study())
     chains = Chains(model, settings(2))
     rng = np.random.default_rng(0)
     chains.u = rng.uniform(1, 20, chains.u.shape)
     noise = rng.uniform(1e-4, 1e-3, (2, model.n_blocks))
-    for draw in ("sweep", "block"):
-        beta = rng.standard_normal(chains.beta.shape) * 0.05
-        chains.beta[:] = beta
-        all_blocks = np.arange(model.n_blocks)
-        layout = (model.starts, model.ld_starts, model.ld, 1.0, model.diagonal, model.b)
-        refresh_residuals(all_blocks, *layout, chains.beta, chains.residual)
-        streams = make_streams(4, (7,), (model.n_blocks, 2))
-        copies = streams.copy()
-        if draw == "sweep":
-            sweep_effects(
-                all_blocks, *layout, model.index, chains.u, noise, chains.beta, chains.residual,
-                streams, chains.sums, chains.total, chains.total_square, True,
-            )  # fmt: skip
-        else:
-            draw_block_effects(
-                all_blocks, model.starts, model.ld_starts, model.ld, model.b, model.index,
-                chains.u, noise, chains.beta, streams, chains.sums,
-            )  # fmt: skip
-        for k in range(model.n_blocks):
-            here = slice(model.starts[k], model.starts[k + 1])
-            R = model.matrix(k).astype(float)
-            if draw == "sweep":
-                np.fill_diagonal(R, model.diagonal[here])
-            for c in range(2):
-                u, b = chains.u[c, model.index[here]], model.b[here]
-                z = np.array([draw_normal(copies[k, c]) for _ in b])
-                if draw == "sweep":
-                    value, mean, square = sweep(R, b, u, noise[c, k], beta[c, here], z)
-                    np.testing.assert_allclose(chains.total[c, here], mean, atol=1e-13)
-                    np.testing.assert_allclose(chains.total_square[c, here], square, atol=1e-13)
-                    residual = b - R @ value
-                    np.testing.assert_allclose(chains.residual[c, here], residual, atol=1e-13)
-                else:
-                    value = block_draw(R, b, u, noise[c, k], z)
-                # rounding of some tens of operations on numbers below 1
-                np.testing.assert_allclose(chains.beta[c, here], value, atol=1e-13)
-                sums = [value @ b, value @ (b - R @ value), u @ value**2]
-                np.testing.assert_allclose(chains.sums[c, k], sums, atol=1e-12)
+    streams = make_streams(4, (7,), (model.n_blocks, 2))
+    copies = streams.copy()
+    draw_block_effects(
+        np.arange(model.n_blocks), model.starts, model.ld_starts, model.ld, model.ld_unit, model.b,
+        model.index, chains.u, noise, chains.beta, streams, chains.sums,
+    )  # fmt: skip
+    for k in range(model.n_blocks):
+        here = slice(model.starts[k], model.starts[k + 1])
+        R = model.matrix(k).astype(float)
+        for c in range(2):
+            u, b = chains.u[c, model.index[here]], model.b[here]
+            z = np.array([draw_normal(copies[k, c]) for _ in b])
+            value = block_draw(R, b, u, noise[c, k], z)
+            # rounding of some tens of operations on numbers below 1
+            np.testing.assert_allclose(chains.beta[c, here], value, atol=1e-13)
+            sums = [value @ b, value @ (b - R @ value), u @ value**2]
+            np.testing.assert_allclose(chains.sums[c, k], sums, atol=1e-12)
 
 
 def test_phi_and_orbit_densities_equal_the_model_s():
@@ -180,52 +206,43 @@ def test_phi_and_orbit_densities_equal_the_model_s():
             np.testing.assert_allclose(np.diff(values), np.diff(twins), rtol=1e-9)
 
 
-def test_product_with_small_effects_and_scale_move_keep_the_residual():
+def test_scale_move_keeps_the_residual():
     model = build_model(*study())
     chains = Chains(model, settings(2))
     rng = np.random.default_rng(5)
     chains.beta[:] = rng.standard_normal(chains.beta.shape) * 0.05
     chains.is_small[:] = rng.random(chains.is_small.shape) < 0.7
     blocks = np.arange(model.n_blocks)
-    layout = (model.starts, model.ld_starts, model.ld, 1.0, model.diagonal)
-    refresh_residuals(blocks, *layout, model.b, chains.beta, chains.residual)
-    multiply_small(
-        blocks, *layout, model.index, chains.is_small, chains.beta, chains.residual,
-        chains.product, chains.small_sums,
-    )  # fmt: skip
+    layout = (model.starts, model.ld_starts, model.ld, model.ld_unit, model.diagonal)
+    refresh_residuals(blocks, *layout, chains.b, chains.beta, chains.residual)
+    inside = chains.is_small[:, model.index]
+    small = np.where(inside, chains.beta, 0.0)
+    chains.product[:] = chains.multiply(alone, small)
     for k in blocks:
         here = slice(model.starts[k], model.starts[k + 1])
         R = model.matrix(k).astype(float)
         np.fill_diagonal(R, model.diagonal[here])
-        for c in range(2):
-            g = np.where(chains.is_small[c, model.index[here]], chains.beta[c, here], 0.0)
-            # float32 products of m terms of size at most max |g|
-            tolerance = len(R) * np.abs(g).max() * np.finfo(np.float32).eps
-            np.testing.assert_allclose(chains.product[c, here], R @ g, atol=tolerance)
-            expected = [g @ chains.residual[c, here], g @ R @ g]
-            np.testing.assert_allclose(chains.small_sums[c, k], expected, atol=tolerance)
-    log_c = np.array([[0.2], [-0.4]])
+        np.testing.assert_allclose(chains.product[:, here], small[:, here] @ R, atol=1e-13)
     before = chains.beta.copy()
-    apply_scale(
-        blocks, model.starts, model.block_group, model.index, chains.is_small, log_c,
-        chains.product, chains.beta, chains.residual,
-    )  # fmt: skip
-    factor = np.where(chains.is_small[:, model.index], np.exp(log_c / 2), 1.0)
+    for c, log_c in enumerate((0.2, -0.4)):
+        for low, high in itertools.pairwise(model.chunks):
+            apply_scale(
+                low, high, model.where, chains.is_small[c], log_c, chains.product[c],
+                chains.beta[c], chains.residual[c],
+            )  # fmt: skip
+    factor = np.where(inside, np.exp(np.array([[0.2], [-0.4]]) / 2), 1.0)
     np.testing.assert_allclose(chains.beta, before * factor, rtol=1e-12)
     moved = chains.residual.copy()
-    refresh_residuals(blocks, *layout, model.b, chains.beta, chains.residual)
-    np.testing.assert_allclose(moved, chains.residual, atol=1e-6)
+    refresh_residuals(blocks, *layout, chains.b, chains.beta, chains.residual)
+    np.testing.assert_allclose(moved, chains.residual, atol=1e-13)
 
 
 def test_membership_of_the_scale_move_has_its_probability():
     n, x_0 = 40_000, 30.0
     rng = np.random.default_rng(1)
-    u = 1 / (0.01 * 10 ** rng.uniform(-1, 4, (1, n)))
-    inside = np.zeros((1, n), dtype=bool)
-    choose_small(
-        np.array([0]), np.array([0, n]), np.array([0]), np.array([[0.01]]), u, x_0, inside,
-        make_streams(1, (9,), (1, 1)),
-    )  # fmt: skip
+    u = 1 / (0.01 * 10 ** rng.uniform(-1, 4, n))
+    inside = np.zeros(n, dtype=bool)
+    choose_small(rng.random(n), u, 0.01, x_0, inside)
     q = 1 / (1 + (1 / (u * 0.01) / x_0) ** 2)
     z = (inside - q).sum() / np.sqrt((q * (1 - q)).sum())
     assert abs(z) < 4
@@ -314,14 +331,15 @@ def test_joint_distribution(n_populations, psi_max):
     chains = FixedSigma(model, settings(n_chains, psi_max=psi_max, start=(0.01,) * n_chains))
     phi, psi, chains.beta[:] = prior(n_chains)
     chains.phi[:, 0], chains.u[:] = phi, 1 / psi
+    chains.b = data = np.empty_like(chains.beta)  # each chain has its own
     for _ in range(rounds):
         for k in range(model.n_blocks):
             here = slice(model.starts[k], model.starts[k + 1])
             R = model.matrix(k).astype(float)
             np.fill_diagonal(R, model.diagonal[here])
             noise = rng.standard_normal((n_chains, len(R))) @ np.linalg.cholesky(R / 50).T
-            # data b = R beta + noise, so the residual is the noise
             chains.residual[:, here] = noise
+            data[:, here] = chains.beta[:, here] @ R + noise
         chains.step(alone, accumulate=False)
     phi, psi, beta = prior(n_chains)
     assert stats.ks_2samp(chains.phi[:, 0], phi).pvalue > P_MIN

@@ -13,6 +13,7 @@ from scipy import stats
 
 from prs.kernels._jit import jit
 from prs.kernels.gig import draw_gig, draw_gig_array, draw_inverse_psi
+from prs.kernels.psi import draw_inverse_psi_by_strips, make_strips
 from prs.kernels.rng import draw_gamma, draw_normal, draw_u64, draw_uniform, make_streams
 
 INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT") == "1"
@@ -133,6 +134,67 @@ def test_inverse_psi_over_the_whole_range(n):
             log_u.max() + span,
         )
         assert stats.kstest(log_u, cdf).pvalue > P_MIN, (phi, chi, lower)
+
+
+@jit
+def _fill_by_strips(state, n, q, phi, chi, lower, strips, out):
+    for i in range(len(out)):
+        out[i] = draw_inverse_psi_by_strips(state, n, 0.5 * n + q - 1.0, q, phi, chi, lower, strips)
+
+
+@pytest.mark.parametrize("n, b", [(1, 0.5), (2, 0.5), (3, 0.5), (5, 0.5), (1, 0.2), (2, 2.0)])
+def test_inverse_psi_by_strips(n, b):
+    # the grid of k = chi / (2 phi) from end to end and beyond, cell edges, and cuts that take
+    # nothing, some and nearly all; where the tables do not serve, the direct draw does
+    strips = make_strips(1.0, b, n)
+    rng = np.random.default_rng(n)
+    grid = [0.0, 2.0**-40, 2.0**24, 1.0, 1.125, np.nextafter(1.125, 0), 1e-300]
+    grid += list(10 ** rng.uniform(-13, 8, 4 if INTERPRETED else 18))
+    for i, k in enumerate(grid):
+        for cut in (0.0, 0.1, 10.0):
+            phi = 10 ** rng.uniform(-6, 1)
+            chi, lower = 2 * k * phi, cut / phi / max(k, 1.0)
+            u = np.empty(N)
+            state = make_streams(i, (n,), (1,))[0]
+            _fill_by_strips(state, n, 1.0 + b, phi, chi, lower, strips, u)
+            assert np.isfinite(u).all()
+            assert (u > 0).all()
+            assert (u >= lower).all()
+            if chi < 1e-40:  # taken as 2e-40
+                continue
+            log_u = np.log(u)
+            span = np.ptp(log_u)
+            low = max(log_u.min() - span, math.log(lower) if lower else -math.inf)
+            cdf = distribution(
+                lambda x, p=phi, c=chi: log_inverse_psi(x, n, 1.0, b, p, c),
+                low,
+                log_u.max() + span,
+            )
+            assert stats.kstest(log_u, cdf).pvalue > P_MIN, (k, cut)
+
+
+def test_strips_cover_the_density():
+    """Twin: g written out. Each strip lies above g, and its squeeze below, all over its cell."""
+    for n, b in ((1, 0.5), (2, 0.5), (3, 0.5), (4, 1.5)):
+        table = make_strips(1.0, b, n)[n - 1]
+        widest = (table.shape[1] - 9) // 2
+        for at in range(0, len(table), 37):
+            count, total, level = int(table[at, 0]), table[at, 1], table[at, 2]
+            edges = table[at, 8 : 9 + count]
+            squeeze = table[at, 9 + widest : 9 + widest + count]
+            assert (np.diff(edges) > 0).all()
+            height = level - np.log(np.diff(edges))
+            least = 2.0 ** (-40 + at / 8 // 1) * (1 + at % 8 / 8)
+            most = 2.0 ** (-40 + (at + 1) / 8 // 1) * (1 + (at + 1) % 8 / 8)
+            for x in (1e-9, 0.3, 0.7, 1 - 1e-9):
+                v = edges[:-1] + x * np.diff(edges)
+                log_g = [
+                    (n / 2 + b - 1) * np.log(v) - (1 + b) * np.log1p(v) - k * v
+                    for k in (least, most)
+                ]
+                assert (log_g[0] <= height + 1e-9).all()
+                assert (squeeze <= np.exp(log_g[1] - height)).all()
+            assert total < 1.3 * 64  # few proposals are in vain
 
 
 def test_inverse_psi_is_the_gig_chain_with_delta_integrated_out():

@@ -3,7 +3,8 @@
 Lazy compilation with a cache on disk, no eager signatures (they cost import time), the GIL
 released, so that plain Python threads run kernels side by side on independent blocks.
 ``fastmath=True`` is never used: it breaks NaN tests. `jit_reduce` allows the compiler to
-reorder sums and to fuse multiply-adds, for reductions over finite input only.
+reorder sums and to fuse multiply-adds, for reductions over finite input only; `jit_vector` also
+divides without looking for zeros, as a loop with a way out is not turned into vector code.
 """
 
 from __future__ import annotations
@@ -27,3 +28,11 @@ def jit(function: Function) -> Function:
 def jit_reduce(function: Function) -> Function:
     """Compile with reductions that may be reordered and fused; finite input only."""
     return cast(Function, numba.njit(cache=True, nogil=True, fastmath=REDUCTION_FLAGS)(function))
+
+
+def jit_vector(function: Function) -> Function:
+    """Compile as `jit_reduce` does; a division by zero gives infinity or NaN, as in NumPy."""
+    compiled = numba.njit(cache=True, nogil=True, fastmath=REDUCTION_FLAGS, error_model="numpy")(
+        function
+    )
+    return cast(Function, compiled)

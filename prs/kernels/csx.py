@@ -1,4 +1,4 @@
-"""The sweeps of the PRS-CSx sampler: effects by block, local scales by chunk, globals by chain.
+"""The scales of the PRS-CSx sampler: psi by chunk of variants, sigma and phi by chain.
 
 Model and names as in `prs.weights.csx`. Layout: effects of all populations lie one after the
 other (T of them, block after block); C chains share a pass over the LD, the chain is the first
@@ -13,148 +13,41 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from prs.kernels._jit import jit, jit_reduce
-from prs.kernels.gig import draw_inverse_psi
-from prs.kernels.rng import draw_gamma, draw_normal, draw_uniform
+from prs.kernels._jit import jit, jit_vector
+from prs.kernels.csx_scale import apply_scale
+from prs.kernels.psi import draw_inverse_psi_by_strips
+from prs.kernels.rng import draw_gamma, draw_uniform
 
 __all__ = [
     "draw_local_scales",
     "log_orbit_density",
     "log_phi_density",
-    "refresh_residuals",
-    "sweep_effects",
     "update_phi",
     "update_scales",
 ]
 
 _MAX_STEPS = 60  # of stepping out; the slices below are never that wide
+_TOGETHER = 32  # factors whose logs are taken as the log of their product
 
 
-@jit_reduce
-def sweep_effects(
-    items: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    ld_starts: NDArray[np.int64],
-    ld: NDArray[np.float32],
-    ld_unit: float,
-    diagonal: NDArray[np.float64],
-    b: NDArray[np.float64],
-    index: NDArray[np.int64],
-    u: NDArray[np.float64],
-    noise: NDArray[np.float64],
+@jit_vector
+def _add_up_effects(
+    low: int,
+    high: int,
+    where: NDArray[np.int64],
+    scale: NDArray[np.float64],
     beta: NDArray[np.float64],
-    residual: NDArray[np.float64],
-    streams: NDArray[np.uint64],
-    sums: NDArray[np.float64],
-    total: NDArray[np.float64],
-    total_square: NDArray[np.float64],
-    accumulate: bool,
+    chi: NDArray[np.float64],
 ) -> None:
-    """Draw every effect of some blocks once, in order, given all else.
-
-    beta_j | rest ~ N((r_j + R_jj beta_j) / (R_jj + u_j), v / (R_jj + u_j)), r = b - R beta,
-    v = sigma/N; then r -= (change of beta_j) x column j. One read of a block serves all chains.
-
-    Parameters
-    ----------
-    items : ndarray of int64
-        Blocks to do.
-    starts, ld_starts : ndarray of int64, shape (B + 1,)
-        First effect of each block, and first entry of its LD in `ld`.
-    ld : ndarray of float32 or int16, shape (sum of m^2,)
-        Symmetric m x m blocks, one after the other; times `ld_unit` they are correlations.
-    diagonal, b : ndarray of float64, shape (T,)
-        Diagonal used for R, marginal effects.
-    index : ndarray of int64, shape (T,)
-        Variant of each effect, in `u`.
-    u : ndarray of float64, shape (C, P)
-    noise : ndarray of float64, shape (C, B)
-        sigma/N of the block's population.
-    beta, residual : ndarray of float64, shape (C, T)
-        Updated.
-    streams : ndarray of uint64, shape (B, C, 4)
-    sums : ndarray of float64, shape (C, B, 3)
-        Set to beta'b, beta'r and sum of u beta^2 of each block.
-    total, total_square : ndarray of float64, shape (C, T)
-        If `accumulate`, E[beta | rest] and E[beta^2 | rest] are added (Rao-Blackwell).
-    """
-    n_chains = beta.shape[0]
-    for item in range(len(items)):
-        block = items[item]
-        start, stop = starts[block], starts[block + 1]
-        m = stop - start
-        inverse = np.empty((n_chains, m))
-        shock = np.empty((n_chains, m))
-        for c in range(n_chains):
-            v = noise[c, block]
-            stream = streams[block, c]
-            for j in range(m):
-                t = start + j
-                inverse[c, j] = 1.0 / (diagonal[t] + u[c, index[t]])
-                shock[c, j] = draw_normal(stream) * math.sqrt(v * inverse[c, j])
-        base = ld_starts[block]
-        for j in range(m):
-            t = start + j
-            column = ld[base + j * m : base + (j + 1) * m]
-            own = diagonal[t]
-            for c in range(n_chains):
-                r = residual[c, start:stop]
-                before = beta[c, t]
-                r_j = r[j]
-                mean = (r_j + own * before) * inverse[c, j]
-                after = mean + shock[c, j]
-                change = after - before
-                beta[c, t] = after
-                step = change * ld_unit
-                for i in range(m):
-                    r[i] -= step * column[i]
-                r[j] = r_j - own * change
-                if accumulate:
-                    total[c, t] += mean
-                    total_square[c, t] += mean * mean + noise[c, block] * inverse[c, j]
-        for c in range(n_chains):
-            fit = 0.0
-            left = 0.0
-            weight = 0.0
-            for t in range(start, stop):
-                value = beta[c, t]
-                fit += value * b[t]
-                left += value * residual[c, t]
-                weight += value * value * u[c, index[t]]
-            sums[c, block, 0] = fit
-            sums[c, block, 1] = left
-            sums[c, block, 2] = weight
-
-
-@jit_reduce
-def refresh_residuals(
-    items: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    ld_starts: NDArray[np.int64],
-    ld: NDArray[np.float32],
-    ld_unit: float,
-    diagonal: NDArray[np.float64],
-    b: NDArray[np.float64],
-    beta: NDArray[np.float64],
-    residual: NDArray[np.float64],
-) -> None:
-    """Set residual = b - R beta of some blocks anew, so that rounding does not add up."""
-    for item in range(len(items)):
-        block = items[item]
-        start, stop = starts[block], starts[block + 1]
-        m = stop - start
-        base = ld_starts[block]
-        for j in range(m):
-            column = ld[base + j * m : base + (j + 1) * m]
-            for c in range(beta.shape[0]):
-                effects = beta[c, start:stop]
-                product = 0.0
-                for i in range(m):
-                    product += column[i] * effects[i]
-                product -= column[j] * effects[j]
-                residual[c, start + j] = (
-                    b[start + j] - product * ld_unit - diagonal[start + j] * effects[j]
-                )
+    """Set chi of the variants from `low` to `high` - 1 in one chain."""
+    for j in range(low, high):
+        chi[j] = 0.0
+    for k in range(where.shape[0]):
+        weight = scale[k]
+        for j in range(low, high):
+            t = where[k, j]
+            if t >= 0:
+                chi[j] += weight * beta[t] * beta[t]
 
 
 @jit
@@ -165,10 +58,18 @@ def draw_local_scales(
     where: NDArray[np.int64],
     scale: NDArray[np.float64],
     beta: NDArray[np.float64],
+    residual: NDArray[np.float64],
+    product: NDArray[np.float64],
+    is_small: NDArray[np.bool_],
+    log_c: NDArray[np.float64],
+    moves: NDArray[np.bool_],
+    ticket: NDArray[np.float64],
     phi: NDArray[np.float64],
     shape: NDArray[np.float64],
+    copies: NDArray[np.int64],
     q: float,
     lower: float,
+    strips: NDArray[np.float64],
     u: NDArray[np.float64],
     chi: NDArray[np.float64],
     streams: NDArray[np.uint64],
@@ -176,6 +77,8 @@ def draw_local_scales(
     accumulate: bool,
 ) -> None:
     """Draw u = 1/psi of some chunks of variants, given effects, sigma and phi (delta integrated).
+
+    Before, the effects of these variants make the scale move that `log_c` holds.
 
     Parameters
     ----------
@@ -189,12 +92,25 @@ def draw_local_scales(
         Place of each variant's effect in each population; -1 where it has none.
     scale : ndarray of float64, shape (C, G, K)
         N/sigma.
-    beta : ndarray of float64, shape (C, T)
+    beta, residual : ndarray of float64, shape (C, T)
+        Moved.
+    product : ndarray of float64, shape (C, T)
+    is_small : ndarray of bool, shape (C, P)
+    log_c : ndarray of float64, shape (C, G)
+        See `prs.kernels.csx_scale.apply_scale`.
+    moves : ndarray of bool, shape (C,)
+        Chains that make the move.
+    ticket : ndarray of float64, shape (C, P)
+        Of these chains, set to uniform draws for the next `prs.kernels.csx_scale.choose_small`.
     phi : ndarray of float64, shape (C, G)
     shape : ndarray of float64, shape (P,)
         n_j/2 + b.
+    copies : ndarray of int64, shape (P,)
+        n_j, populations that have the variant.
     q, lower : float
         a + b; 1/psi_max.
+    strips : ndarray of float64
+        Tables of `prs.kernels.psi.make_strips`.
     u, chi : ndarray of float64, shape (C, P)
         Set; chi = sum over populations of N beta^2 / sigma.
     streams : ndarray of uint64, shape (H, C, 4)
@@ -204,19 +120,78 @@ def draw_local_scales(
     for item in range(len(items)):
         chunk = items[item]
         group = groups[chunk]
+        low, high = chunks[chunk], chunks[chunk + 1]
         for c in range(beta.shape[0]):
             stream = streams[chunk, c]
-            for j in range(chunks[chunk], chunks[chunk + 1]):
-                x = 0.0
-                for k in range(where.shape[0]):
-                    t = where[k, j]
-                    if t >= 0:
-                        x += scale[c, group, k] * beta[c, t] * beta[c, t]
-                chi[c, j] = x
-                value = draw_inverse_psi(stream, shape[j], q, phi[c, group], x, lower)
-                u[c, j] = value
-                if accumulate:
-                    total_psi[c, j] += 1.0 / value
+            if moves[c]:
+                apply_scale(
+                    low, high, where, is_small[c], log_c[c, group], product[c], beta[c],
+                    residual[c],
+                )  # fmt: skip
+                for j in range(low, high):
+                    ticket[c, j] = draw_uniform(stream)
+            _add_up_effects(low, high, where, scale[c, group], beta[c], chi[c])
+            here = phi[c, group]
+            for j in range(low, high):
+                u[c, j] = draw_inverse_psi_by_strips(
+                    stream, copies[j], shape[j], q, here, chi[c, j], lower, strips
+                )
+            if accumulate:
+                for j in range(low, high):
+                    total_psi[c, j] += 1.0 / u[c, j]
+
+
+@jit_vector
+def _sum_log_growth(u: NDArray[np.float64], phi: float, lower: float, shrink: float) -> float:
+    """Return the sum of log(1 + phi v), v = lower + (u - lower) shrink."""
+    total = 0.0
+    for first in range(0, len(u), _TOGETHER):
+        last = min(first + _TOGETHER, len(u))
+        product = 1.0
+        for j in range(first, last):
+            product *= 1.0 + phi * (lower + (u[j] - lower) * shrink)
+        if product < 1e300:
+            total += math.log(product)
+        else:
+            for j in range(first, last):
+                total += math.log(1.0 + phi * (lower + (u[j] - lower) * shrink))
+    return total
+
+
+@jit_vector
+def _sum_log_scales(
+    u: NDArray[np.float64],
+    copies: NDArray[np.int64],
+    at_least: int,
+    lower: float,
+    shrink: float,
+) -> float:
+    """Return the sum of log v over variants with enough copies, v = lower + (u - lower) shrink."""
+    total = 0.0
+    for first in range(0, len(u), _TOGETHER):
+        last = min(first + _TOGETHER, len(u))
+        product = 1.0
+        for j in range(first, last):
+            v = lower + (u[j] - lower) * shrink
+            product *= v if copies[j] >= at_least else 1.0
+        if 1e-290 < product < 1e300:
+            total += math.log(product)
+        else:
+            for j in range(first, last):
+                if copies[j] >= at_least:
+                    total += math.log(lower + (u[j] - lower) * shrink)
+    return total
+
+
+@jit_vector
+def _sum_quadratic(
+    u: NDArray[np.float64], chi: NDArray[np.float64], lower: float, shrink: float
+) -> float:
+    """Return the sum of v chi, v = lower + (u - lower) shrink."""
+    total = 0.0
+    for j in range(len(u)):
+        total += (lower + (u[j] - lower) * shrink) * chi[j]
+    return total
 
 
 @jit
@@ -226,14 +201,7 @@ def log_phi_density(s: float, u: NDArray[np.float64], a: float, b: float) -> flo
     sqrt(phi) half-Cauchy(0, 1), psi_j/phi a beta-prime(a, b) variate.
     """
     phi = math.exp(s)
-    log_sum = 0.0
-    product = 1.0
-    for j in range(len(u)):
-        product *= 1.0 + phi * u[j]
-        if product > 1e150:
-            log_sum += math.log(product)
-            product = 1.0
-    log_sum += math.log(product)
+    log_sum = _sum_log_growth(u, phi, 0.0, 1.0)
     return (b * len(u) + 0.5) * s - math.log1p(phi) - (a + b) * log_sum
 
 
@@ -260,45 +228,29 @@ def log_orbit_density(
         log c, log phi before the move.
     u, chi : ndarray of float64, shape (P,)
     copies : ndarray of int64, shape (P,)
-        n_j, populations with an effect of the variant.
+        n_j, populations with an effect of the variant; at least 1.
     lower, a, b : float
         1/psi_max and the prior's shapes.
     """
     phi = math.exp(s + x)
     shrink = math.exp(-x)
-    log_grown = 0.0
-    log_u = 0.0
+    most = 1
+    for j in range(len(copies)):
+        most = max(most, copies[j])
     log_copies = 0.0
-    grown = 1.0
-    plain = 1.0
-    powers = 1.0
-    quadratic = 0.0
-    for j in range(len(u)):
-        v = lower + (u[j] - lower) * shrink
-        grown *= 1.0 + phi * v
-        plain *= v
-        for _ in range(copies[j]):
-            powers *= v
-        quadratic += v * chi[j]
-        if grown > 1e100:
-            log_grown += math.log(grown)
-            grown = 1.0
-        if plain > 1e100 or plain < 1e-100:
-            log_u += math.log(plain)
-            plain = 1.0
-        if powers > 1e100 or powers < 1e-100:
-            log_copies += math.log(powers)
-            powers = 1.0
-    log_grown += math.log(grown)
-    log_u += math.log(plain)
-    log_copies += math.log(powers)
+    log_u = 0.0
+    for at_least in range(1, most + 1):
+        part = _sum_log_scales(u, copies, at_least, lower, shrink)
+        log_copies += part
+        if at_least == 1:
+            log_u = part
     return (
         (b * len(u) + 0.5) * (s + x)
         - math.log1p(phi)
-        - (a + b) * log_grown
+        - (a + b) * _sum_log_growth(u, phi, lower, shrink)
         + (b - 1.0) * log_u
         + 0.5 * log_copies
-        - 0.5 * quadratic
+        - 0.5 * _sum_quadratic(u, chi, lower, shrink)
         - len(u) * x
     )
 

@@ -6,6 +6,7 @@ Layout as in `prs.kernels.csx`. Used by ``target="reference"`` only.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,8 @@ def draw_block_effects(
     items: NDArray[np.int64],
     starts: NDArray[np.int64],
     ld_starts: NDArray[np.int64],
-    ld: NDArray[np.float32],
+    ld: NDArray[Any],
+    ld_unit: float,
     b: NDArray[np.float64],
     index: NDArray[np.int64],
     u: NDArray[np.float64],
@@ -53,8 +55,8 @@ def draw_block_effects(
 ) -> None:
     """Draw the effects of some blocks jointly: N(D^-1 b, v D^-1), D = R + diag(u), v = sigma/N.
 
-    Parameters are those of `prs.kernels.csx.sweep_effects`; ``sums`` is NaN for a block whose D
-    is not positive definite. With D = L L', t = L^-1 b + sqrt(v) z and beta = L'^-1 t, so that
+    Parameters are those of `prs.kernels.csx_sweep.sweep_effects`; ``sums`` is NaN for a block
+    whose D is not positive definite. With D = L L', t = L^-1 b + sqrt(v) z and beta = L'^-1 t, so that
     beta'D beta = t't.
     """
     for item in range(len(items)):
@@ -67,7 +69,7 @@ def draw_block_effects(
         for c in range(beta.shape[0]):
             for i in range(m):
                 for j in range(i + 1):
-                    factor[i, j] = ld[base + i * m + j]
+                    factor[i, j] = ld[base + i * m + j] * ld_unit
                 factor[i, i] += u[c, index[start + i]]
             if not _factorise(factor):
                 sums[c, block, :] = np.nan

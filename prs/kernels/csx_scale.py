@@ -21,97 +21,66 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from prs.kernels._jit import jit, jit_reduce
+from prs.kernels._jit import jit, jit_vector
 from prs.kernels.rng import draw_uniform
 
-__all__ = ["apply_scale", "choose_small", "draw_scale", "log_scale_density", "multiply_small"]
+__all__ = ["apply_scale", "choose_small", "draw_scale", "log_scale_density"]
 
 _MAX_STEPS = 60
+_TOGETHER = 32  # factors whose logs are taken as the log of their product
 
 
 @jit
 def choose_small(
-    items: NDArray[np.int64],
-    chunks: NDArray[np.int64],
-    groups: NDArray[np.int64],
-    phi: NDArray[np.float64],
+    ticket: NDArray[np.float64],
     u: NDArray[np.float64],
+    phi: float,
     x_0: float,
     inside: NDArray[np.bool_],
-    streams: NDArray[np.uint64],
 ) -> None:
-    """Draw S for some chunks of variants: `inside` (C, P) is set.
-
-    Parameters are those of `prs.kernels.csx.draw_local_scales`; `x_0` as above.
-    """
-    for item in range(len(items)):
-        chunk = items[item]
-        for c in range(u.shape[0]):
-            stream = streams[chunk, c]
-            unit = phi[c, groups[chunk]] * x_0
-            for j in range(chunks[chunk], chunks[chunk + 1]):
-                x = 1.0 / (u[c, j] * unit)
-                inside[c, j] = draw_uniform(stream) * (1.0 + x * x) < 1.0
-
-
-@jit_reduce
-def multiply_small(
-    items: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    ld_starts: NDArray[np.int64],
-    ld: NDArray[np.float32],
-    ld_unit: float,
-    diagonal: NDArray[np.float64],
-    index: NDArray[np.int64],
-    inside: NDArray[np.bool_],
-    beta: NDArray[np.float64],
-    residual: NDArray[np.float64],
-    product: NDArray[np.float64],
-    sums: NDArray[np.float64],
-) -> None:
-    """Multiply the LD of some blocks with g, the effects in S (0 elsewhere).
+    """Draw S for one chain and group.
 
     Parameters
     ----------
-    items, starts, ld_starts, ld, ld_unit, diagonal, index, beta, residual
-        As in `prs.kernels.csx.sweep_effects`.
-    inside : ndarray of bool, shape (C, P)
-    product : ndarray of float64, shape (C, T)
-        Set to R g.
-    sums : ndarray of float64, shape (C, B, 2)
-        Set to g'r and g'R g of each block.
+    ticket : ndarray of float64, shape (P,)
+        Uniform draws that nothing else has seen.
+    u : ndarray of float64, shape (P,)
+        1/psi.
+    phi, x_0 : float
+    inside : ndarray of bool, shape (P,)
+        Set.
     """
-    n_chains = beta.shape[0]
-    for item in range(len(items)):
-        block = items[item]
-        start, stop = starts[block], starts[block + 1]
-        m = stop - start
-        base = ld_starts[block]
-        g = np.zeros((n_chains, m), dtype=np.float32)
-        for c in range(n_chains):
-            for j in range(m):
-                if inside[c, index[start + j]]:
-                    g[c, j] = beta[c, start + j]
-                product[c, start + j] = 0.0
-        for j in range(m):
-            column = ld[base + j * m : base + (j + 1) * m]
-            for c in range(n_chains):
-                total = np.float32(0.0)
-                for i in range(m):
-                    total += np.float32(column[i]) * g[c, i]
-                t = start + j
-                own = beta[c, t] if inside[c, index[t]] else 0.0
-                off = (total - np.float32(column[j]) * g[c, j]) * ld_unit
-                product[c, t] = off + diagonal[t] * own
-        for c in range(n_chains):
-            with_residual = 0.0
-            square = 0.0
-            for t in range(start, stop):
-                if inside[c, index[t]]:
-                    with_residual += beta[c, t] * residual[c, t]
-                    square += beta[c, t] * product[c, t]
-            sums[c, block, 0] = with_residual
-            sums[c, block, 1] = square
+    unit = phi * x_0
+    for j in range(len(u)):
+        w = u[j] * unit  # x_0 phi / psi: q = 1 / (1 + 1/w^2)
+        w *= w
+        inside[j] = ticket[j] * (1.0 + w) < w
+
+
+@jit_vector
+def _sum_log_outside(u: NDArray[np.float64], phi: float, x_0: float, q: float) -> float:
+    """Return the sum of q log(1 + z) + log(1 + (x_0 z)^2), z = phi u."""
+    log_grown = 0.0
+    log_odds = 0.0
+    for first in range(0, len(u), _TOGETHER):
+        last = min(first + _TOGETHER, len(u))
+        grown = 1.0
+        odds = 1.0
+        for j in range(first, last):
+            z = phi * u[j]
+            w = z * x_0  # 1 - q(x) = 1 / (1 + w^2)
+            grown *= 1.0 + z
+            odds *= 1.0 + w * w
+        if grown < 1e300 and odds < 1e300:
+            log_grown += math.log(grown)
+            log_odds += math.log(odds)
+        else:
+            for j in range(first, last):
+                z = phi * u[j]
+                w = min(z * x_0, 1e150)
+                log_grown += math.log(1.0 + z)
+                log_odds += math.log(1.0 + w * w)
+    return q * log_grown + log_odds
 
 
 @jit
@@ -151,24 +120,7 @@ def log_scale_density(
     t = math.expm1(0.5 * y)
     value = t * linear - 0.5 * t * t * square
     value += (b * len(u_outside) + 0.5) * y - math.log1p(phi * c)
-    grown = 1.0
-    odds = 1.0
-    log_sum = 0.0
-    log_odds = 0.0
-    for j in range(len(u_outside)):
-        z = c * phi * u_outside[j]  # phi/psi after the move
-        grown *= 1.0 + z
-        w = z * x_0  # 1 - q = 1 / (1 + w^2)
-        odds *= 1.0 + w * w
-        if grown > 1e100:
-            log_sum += math.log(grown)
-            grown = 1.0
-        if odds > 1e100:
-            log_odds += math.log(odds)
-            odds = 1.0
-    log_sum += math.log(grown)
-    log_odds += math.log(odds)
-    return value - (a + b) * log_sum - log_odds
+    return value - _sum_log_outside(u_outside, c * phi, x_0, a + b)
 
 
 @jit
@@ -240,22 +192,37 @@ def draw_scale(
 
 @jit
 def apply_scale(
-    items: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    groups: NDArray[np.int64],
-    index: NDArray[np.int64],
+    low: int,
+    high: int,
+    where: NDArray[np.int64],
     inside: NDArray[np.bool_],
-    y: NDArray[np.float64],
+    y: float,
     product: NDArray[np.float64],
     beta: NDArray[np.float64],
     residual: NDArray[np.float64],
 ) -> None:
-    """Move the effects and residuals of some blocks by c = e^y; `y` has shape (C, G)."""
-    for item in range(len(items)):
-        block = items[item]
-        for c in range(beta.shape[0]):
-            t_minus_one = math.expm1(0.5 * y[c, groups[block]])
-            for t in range(starts[block], starts[block + 1]):
-                residual[c, t] -= t_minus_one * product[c, t]
-                if inside[c, index[t]]:
-                    beta[c, t] += t_minus_one * beta[c, t]
+    """Move the effects of some variants, and the residuals beside them, by c = e^y; one chain.
+
+    psi is not touched: it is drawn anew before anything looks at it.
+
+    Parameters
+    ----------
+    low, high : int
+        Variants from `low` to `high` - 1.
+    where : ndarray of int64, shape (K, P)
+        Place of each variant's effect in each population; -1 where it has none.
+    inside : ndarray of bool, shape (P,)
+    y : float
+    product : ndarray of float64, shape (T,)
+        R times the effects in S.
+    beta, residual : ndarray of float64, shape (T,)
+        Changed.
+    """
+    t_minus_one = math.expm1(0.5 * y)
+    for k in range(where.shape[0]):
+        for j in range(low, high):
+            t = where[k, j]
+            if t >= 0:
+                residual[t] -= t_minus_one * product[t]
+                if inside[j]:
+                    beta[t] += t_minus_one * beta[t]

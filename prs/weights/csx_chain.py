@@ -9,21 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prs.errors import SamplerError
-from prs.kernels.csx import (
-    draw_local_scales,
-    refresh_residuals,
-    sweep_effects,
-    update_phi,
-    update_scales,
-)
-from prs.kernels.csx_scale import apply_scale, choose_small, draw_scale, multiply_small
+from prs.kernels.csx import draw_local_scales, update_phi, update_scales
+from prs.kernels.csx_scale import choose_small, draw_scale
+from prs.kernels.csx_sweep import refresh_residuals, sweep_effects
+from prs.kernels.psi import make_strips
 from prs.kernels.rng import make_streams
 from prs.weights.csx_model import CsxModel
 from prs.weights.csx_settings import ChainSettings, Team
 
 __all__ = ["Chains"]
 
-_EFFECTS, _LOCAL, _GLOBAL, _SMALL = 1, 2, 3, 4  # stages, in the keys of the streams
+_EFFECTS, _LOCAL, _GLOBAL = 1, 2, 3  # stages, in the keys of the streams
 #: psi/phi beyond which an effect seldom joins the joint scale move: with 10 to 100, measured on
 #: simulated studies, the move is longest (larger effects hold it back, fewer small ones too).
 SMALL = 30.0
@@ -51,7 +47,7 @@ class Chains:
 
     STATE = (
         "iteration", "beta", "residual", "u", "chi", "phi", "sigma", "floor_hits",
-        "effect_streams", "local_streams", "global_streams", "small_streams",
+        "ticket", "effect_streams", "local_streams", "global_streams",
     )  # fmt: skip
     #: Running totals over the iterations that count.
     TOTALS = ("n_added", "total", "total_square", "total_psi")
@@ -64,7 +60,8 @@ class Chains:
         start = np.array(settings.start)
         self.lower = 0.0 if settings.psi_max is None else 1.0 / settings.psi_max
         self.beta = np.zeros((n_chains, n_effects))
-        self.residual = np.repeat(model.b[None], n_chains, axis=0)
+        self.b = model.b[None]  # a row for each chain, or one for all
+        self.residual = np.repeat(self.b, n_chains, axis=0)
         psi = start if settings.psi_max is None else np.minimum(start, settings.psi_max)
         self.u = np.repeat(1.0 / psi[:, None], n_variants, axis=1)
         self.chi = np.zeros((n_chains, n_variants))
@@ -87,10 +84,22 @@ class Chains:
         self.effect_streams = streams(_EFFECTS, model.n_blocks)
         self.local_streams = streams(_LOCAL, n_chunks)
         self.global_streams = streams(_GLOBAL, n_groups)
-        self.small_streams = streams(_SMALL, n_chunks)
         self.is_small = np.zeros((n_chains, n_variants), dtype=np.bool_)
         self.product = np.zeros((n_chains, n_effects))
         self.small_sums = np.zeros((n_chains, model.n_blocks, 2))
+        self.moves = np.array([phi is None for phi in settings.phi])
+        self.ticket = np.array(
+            [
+                np.random.default_rng(
+                    np.random.SeedSequence(settings.seed, spawn_key=(_LOCAL, c, 0))
+                ).random(n_variants)
+                for c in range(n_chains)
+            ]
+        )  # uniform; the next ones are drawn with psi
+        self.precision = np.zeros(
+            0, dtype=np.float64 if model.ld.dtype == np.float64 else np.float32
+        )
+        self.strips = make_strips(settings.a, settings.b, max(int(model.copies.max()), 1))
 
         sizes = np.diff(model.starts).astype(np.float64)
         self.block_shares = share_out(sizes**2 + 200.0 * sizes, settings.n_threads)
@@ -130,39 +139,54 @@ class Chains:
         model = self.model
         effects = np.ascontiguousarray(effects)
         zero, product = np.zeros(effects.shape[1]), np.zeros_like(effects)
-        layout = (model.starts, model.ld_starts, model.ld, model.ld_unit, model.diagonal, zero)
+        layout = (
+            model.starts,
+            model.ld_starts,
+            model.ld,
+            model.ld_unit,
+            model.diagonal,
+            zero[None],
+        )
         run(refresh_residuals, [(i, *layout, effects, product) for i in self.block_shares])
         return -product
 
     def step(self, run: Team, accumulate: bool) -> None:
-        """Draw effects, sigma, psi and phi once, in all chains."""
+        """Draw effects, sigma, psi and phi once, in all chains.
+
+        The joint move of small effects, their psi and phi stands between sigma and psi: its
+        variants are chosen before the effects are drawn, so that one pass over the LD does for
+        both.
+        """
         model, settings = self.model, self.settings
         pops, groups = model.block_population, model.block_group
         noise = self.sigma[:, groups, pops] / model.n_gwas[pops]
+        run(self._choose_small, [(job,) for job in self.phi_jobs])
         self._draw_effects(run, noise, accumulate)
         self._draw_sigma()
+        log_c = np.zeros(self.phi.shape)
+        small_sums = self._sum_by_group(self.small_sums) if self.phi_jobs else None
+        run(self._draw_move, [(job, small_sums, log_c) for job in self.phi_jobs])
         scale = model.n_gwas / self.sigma
         run(
             draw_local_scales,
             [
                 (
                     items, model.chunks, model.chunk_group, model.where, scale, self.beta,
-                    self.phi, self.shape, settings.a + settings.b, self.lower, self.u, self.chi,
-                    self.local_streams, self.total_psi, accumulate,
+                    self.residual, self.product, self.is_small, log_c, self.moves, self.ticket,
+                    self.phi, self.shape, model.copies, settings.a + settings.b, self.lower,
+                    self.strips, self.u, self.chi, self.local_streams, self.total_psi, accumulate,
                 )
                 for items in self.chunk_shares
             ],
         )  # fmt: skip
         run(self._draw_phi, [(job,) for job in self.phi_jobs])
-        if self.phi_jobs:
-            self._move_scales(run)
         self.iteration += 1
         self.n_added += accumulate
 
     def _draw_effects(self, run: Team, noise: NDArray[np.float64], accumulate: bool) -> None:
         """Draw every effect given the others; `noise` is sigma/N of each chain and block."""
         model = self.model
-        layout = (model.starts, model.ld_starts, model.ld, model.ld_unit, model.diagonal, model.b)
+        layout = (model.starts, model.ld_starts, model.ld, model.ld_unit, model.diagonal, self.b)
         if self.iteration and self.iteration % REFRESH_EVERY == 0:
             run(
                 refresh_residuals,
@@ -174,6 +198,7 @@ class Chains:
                 (
                     items, *layout, model.index, self.u, noise, self.beta, self.residual,
                     self.effect_streams, self.sums, self.total, self.total_square, accumulate,
+                    self.is_small, self.moves, self.product, self.small_sums, self.precision,
                 )
                 for items in self.block_shares
             ],
@@ -211,64 +236,36 @@ class Chains:
         )
         self.phi[c, g] = np.exp(log_phi)
 
-    def _move_scales(self, run: Team) -> None:
-        """Move small effects, their psi, and phi along their common scale."""
+    def _choose_small(self, job: tuple[int, int]) -> None:
+        """Choose the variants of the joint move."""
+        c, g = job
+        here = slice(int(self.model.group_starts[g]), int(self.model.group_starts[g + 1]))
+        choose_small(
+            self.ticket[c, here], self.u[c, here], self.phi[c, g], SMALL, self.is_small[c, here]
+        )
+
+    def _draw_move(
+        self, job: tuple[int, int], sums: NDArray[np.float64], log_c: NDArray[np.float64]
+    ) -> None:
+        """Draw by how much the joint move scales; phi is moved at once, effects with psi's draw."""
+        c, g = job
         model = self.model
-        run(
-            choose_small,
-            [
-                (
-                    items, model.chunks, model.chunk_group, self.phi, self.u, SMALL,
-                    self.is_small, self.small_streams,
-                )
-                for items in self.chunk_shares
-            ],
-        )  # fmt: skip
-        run(
-            multiply_small,
-            [
-                (
-                    items, model.starts, model.ld_starts, model.ld, model.ld_unit,
-                    model.diagonal, model.index, self.is_small, self.beta, self.residual,
-                    self.product, self.small_sums,
-                )
-                for items in self.block_shares
-            ],
-        )  # fmt: skip
-        sums = self._sum_by_group(self.small_sums)
-        log_c = np.zeros(self.phi.shape)
-
-        def draw(job: tuple[int, int]) -> None:
-            c, g = job
-            here = slice(int(model.group_starts[g]), int(model.group_starts[g + 1]))
-            linear, square = (model.n_gwas / self.sigma[c, g]) @ sums[c, g]
-            log_c[c, g] = draw_scale(
-                float(linear),
-                float(square),
-                self.phi[c, g],
-                self.is_small[c, here],
-                self.u[c, here],
-                SMALL,
-                self.lower,
-                self.settings.a,
-                self.settings.b,
-                0.3,
-                self.global_streams[g, c],
-            )
-            self.u[c, here][self.is_small[c, here]] *= np.exp(-log_c[c, g])
-            self.phi[c, g] *= np.exp(log_c[c, g])
-
-        run(draw, [(job,) for job in self.phi_jobs])
-        run(
-            apply_scale,
-            [
-                (
-                    items, model.starts, model.block_group, model.index, self.is_small, log_c,
-                    self.product, self.beta, self.residual,
-                )
-                for items in self.block_shares
-            ],
-        )  # fmt: skip
+        here = slice(int(model.group_starts[g]), int(model.group_starts[g + 1]))
+        linear, square = (model.n_gwas / self.sigma[c, g]) @ sums[c, g]
+        log_c[c, g] = draw_scale(
+            float(linear),
+            float(square),
+            self.phi[c, g],
+            self.is_small[c, here],
+            self.u[c, here],
+            SMALL,
+            self.lower,
+            self.settings.a,
+            self.settings.b,
+            0.3,
+            self.global_streams[g, c],
+        )
+        self.phi[c, g] *= np.exp(log_c[c, g])
 
     def _sum_by_group(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
         """Add up (C, B, n) over the blocks of each group and population: (C, G, K, n)."""

@@ -30,6 +30,7 @@ class ReferenceChains(Chains):
 
     def __init__(self, model: CsxModel, settings: ChainSettings) -> None:
         super().__init__(model, settings)
+        self.moves[:] = False
         self.u[:] = 1.0
         self.delta = np.empty_like(self.u)
         for c, fixed in enumerate(settings.phi):
@@ -80,7 +81,7 @@ class BlockReferenceChains(ReferenceChains):
     def _draw_effects(self, run: Team, noise: NDArray[np.float64], accumulate: bool) -> None:
         del accumulate  # thinned draws are added instead, by `_add_draws`
         model = self.model
-        layout = (model.starts, model.ld_starts, model.ld, model.b, model.index)
+        layout = (model.starts, model.ld_starts, model.ld, model.ld_unit, model.b, model.index)
         run(
             draw_block_effects,
             [
