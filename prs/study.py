@@ -49,8 +49,10 @@ class Target(_Section, frozen=True):
         Table with IID, the outcome, covariates, ancestry and split.
     outcome : str
         Column of the outcome.
-    kind : {"auto", "binary", "quantitative"}
+    kind : {"auto", "binary", "quantitative", "survival"}
         What the outcome is.
+    time : str or None
+        Column of the time to the event (or to censoring); with it the outcome is survival.
     covariates : list of str
         Columns of covariates.
     ancestry : str
@@ -70,7 +72,8 @@ class Target(_Section, frozen=True):
     remove: str | None = None
     extract: str | None = None
     exclude: str | None = None
-    kind: Literal["auto", "binary", "quantitative"] = "auto"
+    kind: Literal["auto", "binary", "quantitative", "survival"] = "auto"
+    time: str | None = None
     covariates: list[str] = []
     ancestry: str = "ancestry"
     split: str | None = None
@@ -197,6 +200,15 @@ class EvaluationSettings(_Section, frozen=True):
         Number of risk strata.
     confidence : float
         Level of the intervals.
+    case_control : bool
+        The sample was taken by case status: risks are weighted to `prevalence`.
+    compare_to : str or None
+        The score that others are compared with; default: the first.
+    horizons : list of float
+        Survival: times by which risks are judged, in the unit of the times; the first is that of
+        deciles and curves. Default: the median follow-up.
+    risk_thresholds : list of float
+        Risks at which something would be done: who is reclassified at them is said.
     """
 
     prevalence: dict[str, float] = {}
@@ -204,6 +216,10 @@ class EvaluationSettings(_Section, frozen=True):
     cutpoints: str = "group"
     n_bins: int = 10
     confidence: float = 0.95
+    case_control: bool = False
+    compare_to: str | None = None
+    horizons: list[float] = []
+    risk_thresholds: list[float] = []
 
 
 class Quality(_Section, frozen=True):
@@ -503,6 +519,17 @@ def _check(study: Study, text: str) -> None:
     for name, value in study.evaluation.prevalence.items():
         if not 0 < value < 1:
             fail(f"prevalence of {name} = {value} is not between 0 and 1", name)
+    target, judged = study.target, study.evaluation
+    if (target.kind == "survival") > (target.time is not None):
+        fail("kind is survival, and no column of times is named", "kind", "add time = ...")
+    if target.time is not None and target.kind in ("binary", "quantitative"):
+        fail(f"time is given for a {target.kind} outcome", "time", 'set kind = "survival"')
+    if judged.horizons and target.time is None:
+        fail("horizons are given for an outcome without times", "horizons")
+    if not all(0 < t < 1 for t in judged.risk_thresholds):
+        fail("risk_thresholds are risks between 0 and 1", "risk_thresholds")
+    if judged.risk_thresholds and target.time is not None:
+        fail("risk_thresholds are given for a time to an event", "risk_thresholds")
     rules = study.harmonise.qc
     for key in ("min_maf", "min_info", "min_n_share", "max_eaf_difference"):
         if not 0 <= getattr(rules, key) <= 1:

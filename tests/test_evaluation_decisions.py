@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -78,7 +79,7 @@ def test_net_benefit_is_its_definition() -> None:
     x = rng.normal(size=n)
     y = (rng.random(n) < expit(-2 + x)).astype(float)
     risk = expit(-2 + x)
-    table = net_benefit({"model": risk}, y, thresholds=[0.1, 0.3], n_bootstrap=300)
+    table = net_benefit({"model": risk}, y, thresholds=[0.1, 0.3])
     model = table[table["model"] == "model"].set_index("threshold")
     for t in (0.1, 0.3):
         treat = risk >= t
@@ -153,11 +154,66 @@ def test_evaluate_command_takes_times(tmp_path: Path, capsys: pytest.CaptureFixt
         tmp_path / "s.tsv", sep="\t", index=False
     )
     arguments = ["evaluate", "--scores", tmp_path / "s.tsv", "--cohort", tmp_path / "c.tsv"]
-    arguments += ["--outcome", "event", "--time", "years", "--split", "split"]
+    arguments += ["--outcome", "event", "--time", "years", "--split", "split", "--horizons", "4,8"]
     with pytest.raises(SystemExit) as stop:
         main([str(a) for a in [*arguments, "--out", tmp_path / "out"]])
     assert not stop.value.code, capsys.readouterr().err
-    table = pd.read_csv(tmp_path / "out.survival.tsv", sep="\t").set_index("group")
+    table = pd.read_csv(tmp_path / "out.accuracy.tsv", sep="\t").set_index("group")
     assert table.loc["all", "n"] == 300
     assert 1.4 < table.loc["EUR", "hazard_ratio"] < 2.4
     assert table.loc["EUR", "c"] > 0.58
+    arguments[0] = "report"
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in [*arguments, "--out", tmp_path / "page"]])
+    assert not stop.value.code, capsys.readouterr().err
+    page = (tmp_path / "page" / "report.html").read_text(encoding="utf-8")
+    for words in ("time to an event; risks by 4 (years)", "hazard ratio per SD", "Cox ("):
+        assert words in page
+
+
+def test_evaluate_says_who_is_reclassified() -> None:
+    from prs.evaluation.evaluate import evaluate
+    from prs.evaluation.risk_models import predict_risks
+    from prs.inputs.cohort import Cohort
+    from prs.samples import SampleTable
+
+    rng = np.random.default_rng(8)
+    n = 4000
+    group = np.where(np.arange(n) < 2400, "EUR", "AFR").astype(object)
+    group[:15] = "ADM"
+    age, score = rng.normal(size=n), rng.normal(size=n)
+    y = (rng.random(n) < expit(-1.5 + 0.5 * age + 0.7 * score)).astype(float)
+    split = np.where(np.arange(n) % 2, "test", "tuning").astype(object)
+    people = SampleTable.from_ids([f"p{i}" for i in range(n)])
+    cohort = Cohort(people, y, "d", "binary", age[:, None], ("age",), {"ancestry": group}, split,
+                    {}, "")  # fmt: skip
+    scores = SimpleNamespace(
+        samples=people, values=np.column_stack([rng.normal(size=n), score]), names=("noise", "s")
+    )
+    made = evaluate(scores, cohort, risk_thresholds=[0.1, 0.3], n_bootstrap=100)
+    moved = made.reclassification.set_index(["score", "versus", "group", "part"])
+    methods = dict.fromkeys(("EUR", "AFR"), "intercept + slope")
+    risks = predict_risks(y, score, age[:, None], group, split == "tuning", binary=True,
+                          methods=methods)  # fmt: skip
+    here = (split == "test") & (group == "EUR")
+    direct = reclassification(
+        risks.covariates_recalibrated[here], risks.recalibrated[here], y[here],
+        cutpoints=[0.1, 0.3],
+    ).set_index("part")  # fmt: skip
+    for part in ("events", "non-events"):
+        found = moved.loc[("s", "covariates only", "EUR", part)]
+        assert found["nri"] == pytest.approx(direct.loc[part, "nri"])
+        assert found["n_part"] == direct.loc[part, "n"]
+    assert moved.loc[("s", "noise", "EUR", "events"), "nri_lower"] > 0
+    assert moved.loc[("s", "noise", "ADM", "sum"), "status"].startswith("insufficient data")
+    curves = made.net_benefit.query("group == 'EUR'").set_index(["score", "threshold"])
+    at = curves.loc["s"].index[12]
+    assert curves.loc[("s", at), "difference_lower"] > 0
+    gap = curves.loc[("s", at), "net_benefit"] - curves.loc[("covariates only", at), "net_benefit"]
+    assert curves.loc[("s", at), "difference"] == pytest.approx(gap)
+    # without information there is no gain, at any threshold, within 4.5 standard errors
+    noise = curves.loc["noise"]
+    se = (noise["difference_upper"] - noise["difference_lower"]) / 3.92
+    assert (noise["difference"].abs() < 4.5 * se + 1e-12).all()
+    assert evaluate(scores, cohort, n_bootstrap=100).reclassification.empty
+    assert len(made.plot_net_benefit().axes) == 4

@@ -19,14 +19,14 @@ from prs.errors import SettingsError
 from prs.evaluation.evaluate import evaluate
 from prs.evaluation.result import Evaluation
 from prs.evaluation.tables import COLUMNS, make_frame
+from prs.figures.style import ancestry_colors, svg_bytes
+from prs.figures.views import Estimate, format_number, short_status
 from prs.matching import Fate, MatchReport
 from prs.report import figures
 from prs.report.inputs import ReportInputs
 from prs.report.process_figures import LOSS_GROUPS
 from prs.report.standard import ITEMS, NOT_REPORTED, fill_items
-from prs.report.style import ancestry_colors, svg_bytes
 from prs.report.verdicts import judge, judge_calibration
-from prs.report.views import Estimate, format_number, short_status
 from prs.report.write import write_report
 from prs.samples import SampleTable
 from prs.variants import VariantTable

@@ -65,7 +65,8 @@ def check_study(path: str | Path, *, n_threads: int | None = None) -> CheckRepor
         sources,
         target=target,
         cohort=cohort,
-        kind="auto" if cohort is None else cohort.outcome_kind,
+        # a GWAS of a time to an event has effects on either scale
+        kind="auto" if cohort is None or cohort.time is not None else cohort.outcome_kind,
         n_threads=n_threads or study.threads,
     )
     return CheckReport((*early, *report.findings), report.seconds)
@@ -77,6 +78,7 @@ def _cohort(study: Study) -> Cohort:
         study.file(target.cohort),
         outcome=target.outcome,
         kind=target.kind,
+        time=target.time,
         covariates=target.covariates,
         labels=[target.ancestry],
         split=target.split,

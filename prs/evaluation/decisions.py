@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from prs.errors import InvalidValueError, SettingsError
-from prs.evaluation.bootstrap import bootstrap_means, percentile_interval
-from prs.evaluation.intervals import normal_quantile
+from prs.evaluation.intervals import Estimate, normal_interval, normal_quantile
 
 __all__ = ["net_benefit", "reclassification"]
 
@@ -101,44 +100,48 @@ def reclassification(
 
 
 def net_benefit(
-    risks: dict[str, ArrayLike],
+    risks: Mapping[str, ArrayLike],
     outcome: ArrayLike,
     *,
     thresholds: ArrayLike | None = None,
     prevalence: float | None = None,
-    n_bootstrap: int = 500,
+    versus: str | None = None,
     confidence: float = 0.95,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """Compute decision curves: the net benefit of acting on a risk above a threshold.
 
     Vickers & Elkin 2006 (Med Decis Making 26:565): TP/N - FP/N x t / (1 - t), with TP/N =
-    sensitivity x prevalence. "all" acts on everybody; acting on nobody has 0.
+    sensitivity x prevalence. "all" acts on everybody; acting on nobody has 0. A net benefit is
+    a mean over people, and so is a difference of two: their intervals are Wald's.
 
     Parameters
     ----------
-    risks : dict of str to array_like, shape (N,)
+    risks : mapping of str to array_like, shape (N,)
         Risks by model, fitted on other people.
     outcome : array_like, shape (N,)
         0/1.
     thresholds : array_like, optional
-        Default: 1 to 50 per cent, as far as three times the prevalence.
+        Default: 25 from 1 per cent to three times the prevalence, at most 50 per cent.
     prevalence : float, optional
-        Of the population, where cases were sampled.
-    n_bootstrap, confidence, seed
-        Of the intervals (resampled within cases and controls).
+        Of the population, where cases were sampled; the risks must be on its scale.
+    versus : str, optional
+        One of the models: differences from it are given too.
+    confidence : float
+        Of the intervals.
 
     Returns
     -------
     DataFrame
-        model, threshold, net_benefit, net_benefit_lower, net_benefit_upper.
+        model, threshold, net_benefit with its interval, and difference (from `versus`) with its.
     """
     names = list(risks)
+    if versus is not None and versus not in names:
+        raise SettingsError(f"versus is {versus!r}", remedy=f"models: {', '.join(names)}")
     columns = _checked(*risks.values(), outcome)
     y = columns.pop()
     share = float(y.mean()) if prevalence is None else float(prevalence)
     if thresholds is None:
-        at = np.linspace(0.01, min(0.5, 3.0 * share), 50)
+        at = np.linspace(0.01, max(min(0.5, 3.0 * share), 0.02), 25)
     else:
         at = np.asarray(thresholds, np.float64)
     if ((at <= 0.0) | (at >= 1.0)).any():
@@ -146,16 +149,39 @@ def net_benefit(
     # Weighted so that a mean over people is that over the population.
     weight = np.where(y == 1.0, share / y.mean(), -(1.0 - share) / (1.0 - y.mean()))
     odds = at / (1.0 - at)
-    cost = np.where(y[:, None] == 1.0, weight[:, None], weight[:, None] * odds)
+    gains = {
+        name: np.where(y[:, None] == 1.0, weight[:, None], weight[:, None] * odds)
+        * (risk[:, None] >= at)
+        for name, risk in [*zip(names, columns, strict=True), ("all", np.ones(len(y)))]
+    }
     rows = []
-    for m, (name, risk) in enumerate([*zip(names, columns, strict=True), ("all", np.ones(len(y)))]):
-        gain = cost * (risk[:, None] >= at)
-        made = bootstrap_means(
-            gain, y.astype(np.int64), n_bootstrap=n_bootstrap, seed=seed, stage=(4, m)
-        )
+    for name, gain in gains.items():
+        parts = {"net_benefit": gain}
+        if versus is not None and name != versus:
+            parts["difference"] = gain - gains[versus]
+        intervals = {
+            figure: _mean_intervals(each, None if prevalence is None else y, confidence)
+            for figure, each in parts.items()
+        }
         for t, threshold in enumerate(at):
-            value = percentile_interval(float(gain[:, t].mean()), made[:, t], confidence)
-            rows.append(
-                {"model": name, "threshold": float(threshold), **value.named("net_benefit")}
-            )
+            row: dict[str, Any] = {"model": name, "threshold": float(threshold)}
+            for figure, found in intervals.items():
+                row |= found[t].named(figure)
+            rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _mean_intervals(each: Floats, strata: Floats | None, confidence: float) -> list[Estimate]:
+    """Return the mean of each column with its interval; `strata`: sampled by case status."""
+    n = len(each)
+    if strata is None:
+        variance = each.var(axis=0, ddof=1) / n
+    else:
+        variance = np.zeros(each.shape[1])
+        for value in (0.0, 1.0):
+            inside = each[strata == value]
+            variance += len(inside) * inside.var(axis=0) / n**2
+    return [
+        normal_interval(float(m), float(np.sqrt(v)), confidence)
+        for m, v in zip(each.mean(axis=0), variance, strict=True)
+    ]

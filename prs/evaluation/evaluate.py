@@ -14,6 +14,7 @@ import numpy as np
 
 from prs.errors import SettingsError
 from prs.evaluation.cells import Setup, calibration_tables, decile_tables, describe, judge
+from prs.evaluation.decision_cells import decision_tables
 from prs.evaluation.floors import Floors
 from prs.evaluation.people import EVERYBODY, CohortLike, Data, ScoresLike, gather
 from prs.evaluation.portability import MEASURES, Judged, comparison_rows, portability_rows
@@ -61,6 +62,7 @@ def evaluate(
     n_folds: int = 5,
     seed: int = 0,
     horizons: Sequence[float] | None = None,
+    risk_thresholds: Sequence[float] = (),
 ) -> Evaluation:
     """Judge scores: accuracy, calibration and risk by decile, per group and pooled.
 
@@ -116,6 +118,9 @@ def evaluate(
     horizons : sequence of float, optional
         Times by which risks are judged where the outcome is a time to an event; deciles and
         curves are of the first. Default: the median follow-up of the people judged.
+    risk_thresholds : sequence of float
+        Limits of risk categories, such as those at which a guideline acts: who is reclassified
+        by the score is then said. Binary outcomes.
 
     Returns
     -------
@@ -196,6 +201,8 @@ def evaluate(
     }
     if setup.horizons:
         settings["horizons"] = list(setup.horizons)
+    if risk_thresholds:
+        settings["risk_thresholds"] = list(risk_thresholds)
     methods = _recalibration_methods(data, recalibrate, n_folds)
     predictions = _predict(data, methods, train_on, n_folds, seed, setup.horizons)
     tables, judged = _tables(setup, predictions, methods, _fitted_on(data, train_on, n_folds))
@@ -206,6 +213,16 @@ def evaluate(
             by_group, data.names, reference, measures, confidence
         )
     tables["comparisons"] = comparison_rows(judged, data.names, baseline, measures, confidence)
+    risks = [made for made in predictions if isinstance(made, RiskPredictions)]
+    if data.kind == "binary":
+        for group in (*groups, EVERYBODY):
+            made = decision_tables(
+                setup, group, risks, thresholds=risk_thresholds, baseline=baseline
+            )
+            for table, rows in made.items():
+                tables.setdefault(table, []).extend(rows)
+    elif risk_thresholds:
+        raise SettingsError(f"risk_thresholds are given for a {data.kind} outcome")
     notes = _notes(setup, predictions, prevalence)
     for note in notes:
         logger.info(note)

@@ -6,14 +6,16 @@ import base64
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from prs.files import write_atomically
+
+if TYPE_CHECKING:
+    from prs.figures.style import Figure
 
 __all__ = ["Evaluation", "write_tables"]
 
@@ -26,6 +28,8 @@ _FILES = {
     "calibration_bins": "bins",
     "portability": "portability",
     "comparisons": "comparisons",
+    "reclassification": "reclassification",
+    "net_benefit": "net_benefit",
     "distribution": "distribution",
     "people": "people",
 }
@@ -56,6 +60,10 @@ class Evaluation:
         Accuracy in each group over that in the reference group.
     comparisons : DataFrame
         Each score against the baseline score, on the same people.
+    reclassification : DataFrame
+        Who moves between risk categories, events and non-events apart (if thresholds were given).
+    net_benefit : DataFrame
+        Decision curves of each model.
     distribution : DataFrame
         Quantiles of the scores.
     histogram : DataFrame
@@ -86,6 +94,8 @@ class Evaluation:
     contrasts: pd.DataFrame
     portability: pd.DataFrame
     comparisons: pd.DataFrame
+    reclassification: pd.DataFrame
+    net_benefit: pd.DataFrame
     distribution: pd.DataFrame
     histogram: pd.DataFrame
     people: pd.DataFrame
@@ -145,21 +155,35 @@ class Evaluation:
     def __repr__(self) -> str:
         return f"<{self._title()}>"
 
-    def plot_accuracy(self, **options: Any) -> Any:
-        """Draw accuracy by ancestry and score (`prs.report.figures.plot_accuracy`)."""
-        return _figures().plot_accuracy(self, **options)
+    def plot_accuracy(self, **options: Any) -> Figure:
+        """Draw accuracy by ancestry and score (`prs.figures.forest.plot_accuracy`)."""
+        from prs.figures.forest import plot_accuracy
 
-    def plot_calibration(self, **options: Any) -> Any:
-        """Draw calibration curves by ancestry (`prs.report.figures.plot_calibration`)."""
-        return _figures().plot_calibration(self, **options)
+        return plot_accuracy(self, **options)
 
-    def plot_deciles(self, **options: Any) -> Any:
-        """Draw risk by decile and ancestry (`prs.report.figures.plot_deciles`)."""
-        return _figures().plot_deciles(self, **options)
+    def plot_calibration(self, **options: Any) -> Figure:
+        """Draw calibration curves by ancestry (`prs.figures.curves.plot_calibration`)."""
+        from prs.figures.curves import plot_calibration
 
-    def plot_portability(self, **options: Any) -> Any:
-        """Draw accuracy over the reference's (`prs.report.figures.plot_portability`)."""
-        return _figures().plot_portability(self, **options)
+        return plot_calibration(self, **options)
+
+    def plot_deciles(self, **options: Any) -> Figure:
+        """Draw risk by decile and ancestry (`prs.figures.curves.plot_deciles`)."""
+        from prs.figures.curves import plot_deciles
+
+        return plot_deciles(self, **options)
+
+    def plot_portability(self, **options: Any) -> Figure:
+        """Draw accuracy over the reference's (`prs.figures.forest.plot_portability`)."""
+        from prs.figures.forest import plot_portability
+
+        return plot_portability(self, **options)
+
+    def plot_net_benefit(self, **options: Any) -> Figure:
+        """Draw decision curves by ancestry (`prs.figures.decisions.plot_net_benefit`)."""
+        from prs.figures.decisions import plot_net_benefit
+
+        return plot_net_benefit(self, **options)
 
     def _repr_html_(self) -> str:
         """Return the summary, the notes and four figures, as a notebook shows them."""
@@ -182,14 +206,10 @@ class Evaluation:
         )
 
 
-def _figures() -> Any:
-    """Return the figures' module. It lies above this one: loaded by name, when it is asked for."""
-    return import_module("prs.report.figures")
+def _png(figure: Figure) -> str:
+    from prs.figures.style import png_bytes
 
-
-def _png(figure: Any) -> str:
-    style = import_module("prs.report.style")
-    return base64.b64encode(style.png_bytes(figure)).decode("ascii")
+    return base64.b64encode(png_bytes(figure)).decode("ascii")
 
 
 def _with_interval(row: Mapping[Any, Any], column: str) -> str:
@@ -208,8 +228,9 @@ def write_tables(evaluation: Evaluation, prefix: str | Path) -> list[Path]:
         What to write.
     prefix : str or Path
         `X` gives X.accuracy.tsv, X.calibration.tsv, X.deciles.tsv, X.contrasts.tsv,
-        X.curve.tsv, X.bins.tsv, X.portability.tsv, X.comparisons.tsv, X.distribution.tsv and
-        X.people.tsv. Figures have 6 significant digits; missing ones are NA.
+        X.curve.tsv, X.bins.tsv, X.portability.tsv, X.comparisons.tsv, X.reclassification.tsv,
+        X.net_benefit.tsv, X.distribution.tsv and X.people.tsv. Figures have 6 significant
+        digits; missing ones are NA.
 
     Returns
     -------

@@ -85,11 +85,15 @@ class RiskPredictions:
         From covariates and score, one model for everybody.
     recalibrated : ndarray of float64
         The same, recalibrated in each group.
+    covariates_recalibrated : ndarray of float64
+        From the covariates alone, recalibrated as the model with the score is: what a decision
+        would rest on without the score.
     """
 
     covariates: Floats
     uncorrected: Floats
     recalibrated: Floats
+    covariates_recalibrated: Floats
 
 
 def _fit(design: Floats, outcome: Floats, binary: bool, offset: Floats | None) -> RegressionFit:
@@ -190,14 +194,15 @@ def predict_risks(
     columns = (columns - columns[base].mean(0)) / np.where(scale > 0.0, scale, 1.0)
     null = _linear_predictor(columns[:, :-1], outcome, base, binary)
     linear = _linear_predictor(columns, outcome, base, binary)
-    recalibrated = linear.copy()
+    made = [null, linear, linear.copy(), null.copy()]
     for name, method in methods.items():
         inside = group == name
-        if method != NONE and inside.any() and np.isfinite(linear).all():
-            recalibrated[inside] = _recalibrate(linear, outcome, train, inside, binary, method)
-    if binary:
-        return RiskPredictions(expit(null), expit(linear), expit(recalibrated))
-    return RiskPredictions(null, linear, recalibrated)
+        if method == NONE or not inside.any():
+            continue
+        for before, after in ((linear, made[2]), (null, made[3])):
+            if np.isfinite(before).all():
+                after[inside] = _recalibrate(before, outcome, train, inside, binary, method)
+    return RiskPredictions(*(expit(part) if binary else part for part in made))
 
 
 def assign_folds(
@@ -244,7 +249,7 @@ def cross_fit_risks(
 
     Parameters are those of `predict_risks`, with `folds` (N,) in place of `train`.
     """
-    out = [np.empty(len(outcome)) for _ in range(3)]
+    out = [np.empty(len(outcome)) for _ in range(4)]
     for fold in np.unique(folds):
         held_out = folds == fold
         made = predict_risks(
@@ -257,8 +262,12 @@ def cross_fit_risks(
             methods=methods,
             train_on=train_on,
         )
-        for whole, part in zip(
-            out, (made.covariates, made.uncorrected, made.recalibrated), strict=True
-        ):
+        parts = (
+            made.covariates,
+            made.uncorrected,
+            made.recalibrated,
+            made.covariates_recalibrated,
+        )
+        for whole, part in zip(out, parts, strict=True):
             whole[held_out] = part[held_out]
     return RiskPredictions(*out)

@@ -46,6 +46,13 @@ portability (one row a score, group and measure)
     "r2_liability"; for a quantitative outcome "r2" or "r2_incremental".
 comparisons (one row a score other than the baseline, group and measure)
     `difference` = `value` (this score) - `value_versus` (the baseline) on the same people.
+reclassification (one row a score, group, model that it is compared with, and part)
+    binary, with risk thresholds only: who moves between risk categories against the model
+    `versus` ("covariates only", or with the baseline score); `part` is "events" (of `n_part`,
+    `n_up` move up), "non-events" or "sum"; see `prs.evaluation.decisions.reclassification`.
+net_benefit (one row a model, group and threshold)
+    binary: decision curves; `score` names the model: with that score, "covariates only" or
+    "everybody" (acted on); `difference` is from "covariates only".
 distribution (one row a score, group and part), histogram (one row a bin)
     `part` is "all", "cases" or "controls"; `z_mean` is the mean in SDs from the mean of the
     reference group; histogram bins are the same in every group.
@@ -268,6 +275,23 @@ _COMMON: dict[str, tuple[str, ...]] = {
         *_with_interval("difference"),
         "status",
     ),
+    "reclassification": (
+        *_HEAD,
+        "versus",
+        "thresholds",
+        "part",
+        "n_part",
+        "n_up",
+        "n_down",
+        *_with_interval("nri"),
+        "status",
+    ),
+    "net_benefit": (
+        *_HEAD,
+        "threshold",
+        *_with_interval("net_benefit", "difference"),
+        "status",
+    ),
     "distribution": (
         *_HEAD,
         "part",
@@ -326,6 +350,7 @@ _TEXT = frozenset(
         "reference_group",
         "versus",
         "part",
+        "thresholds",
     ]
 )
 _COUNTS = frozenset(
@@ -337,6 +362,9 @@ _COUNTS = frozenset(
         "count",
         "n_top",
         "n_reference",
+        "n_part",
+        "n_up",
+        "n_down",
         "n_events_top",
         "n_events_reference",
         "n_fit",

@@ -76,6 +76,7 @@ class Run:
             self.study.file(target.cohort),
             outcome=target.outcome,
             kind=target.kind,
+            time=target.time,
             covariates=target.covariates,
             labels=[target.ancestry],
             split=target.split,

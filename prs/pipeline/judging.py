@@ -49,6 +49,10 @@ def make_report(
             cutpoints=settings.cutpoints,
             confidence=settings.confidence,
             seed=study.seed,
+            case_control=settings.case_control,
+            compare_to=settings.compare_to,
+            horizons=settings.horizons or None,
+            risk_thresholds=settings.risk_thresholds,
         )
         inputs = [Path(study.path), *run.target.files, study.file(study.target.cohort)]
         inputs += [study.file(pop.sumstats) for pop in study.populations.values()]
@@ -117,6 +121,7 @@ def _by_distance(run: Run, scores: Scores, evaluation: Evaluation) -> pd.DataFra
         run.study.file(target.cohort),
         outcome=target.outcome,
         kind=target.kind,
+        time=target.time,
         covariates=[*target.covariates, *target.pcs],
         labels=[target.ancestry],
         split=target.split,

@@ -10,6 +10,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from prs.evaluation.distance import describe_trend
+from prs.figures.decisions import plot_net_benefit
+from prs.figures.style import ancestry_colors
+from prs.figures.views import (
+    MEASURE_NAMES,
+    groups_in_order,
+    pick_score,
+    portability_measure,
+    predicts_risk,
+    primary_measure,
+    rows_of,
+)
 from prs.report import figures
 from prs.report.inputs import ReportInputs, Traces, runs_of
 from prs.report.page_tables import page_tables
@@ -20,7 +31,6 @@ from prs.report.statements import (
     facts_for_standard,
     misuses,
 )
-from prs.report.style import ancestry_colors
 from prs.report.tables import (
     collect_frames,
     flatten_settings,
@@ -28,18 +38,18 @@ from prs.report.tables import (
 )
 from prs.report.uncertainty_figures import plot_distance, plot_uncertainty
 from prs.report.verdicts import LEVELS, Verdict, headline, judge, rules
-from prs.report.views import (
-    MEASURE_NAMES,
-    groups_in_order,
-    pick_score,
-    portability_measure,
-    primary_measure,
-)
 
 if TYPE_CHECKING:
     pass
 
 __all__ = ["Page", "PageFigure", "build_page"]
+
+#: Kinds of outcome, in words.
+OUTCOME_WORDS = {
+    "binary": "binary",
+    "quantitative": "quantitative",
+    "survival": "time to an event",
+}
 
 
 @dataclass(frozen=True)
@@ -102,7 +112,7 @@ def build_page(inputs: ReportInputs) -> Page:
     participants = participants_frame(inputs.cohort, by)
     items = fill_items(inputs.prs_rs, facts_for_standard(inputs, verdicts, participants))
     frames = collect_frames(inputs, verdicts, score, by, items)
-    binary = evaluation.outcome_kind == "binary"
+    binary = predicts_risk(evaluation)
     convergence = frames.get("convergence", pd.DataFrame({"run": [], "verdict": []}))
     provenance = dict(inputs.provenance)
     groups = groups_in_order(evaluation)
@@ -112,6 +122,11 @@ def build_page(inputs: ReportInputs) -> Page:
         "title": inputs.title,
         "outcome": evaluation.outcome,
         "outcome_kind": evaluation.outcome_kind,
+        "outcome_words": OUTCOME_WORDS[evaluation.outcome_kind],
+        "horizon": _horizon(inputs),
+        "risk_thresholds": ", ".join(
+            f"{100 * float(t):g} %" for t in evaluation.settings.get("risk_thresholds", ())
+        ),
         "binary": binary,
         "by": by,
         "score": score,
@@ -166,6 +181,14 @@ def build_page(inputs: ReportInputs) -> Page:
     return Page(context, tuple(_figures(inputs, verdicts, score, by)), frames)
 
 
+def _horizon(inputs: ReportInputs) -> str:
+    """Return the time by which risks are meant, in words; empty where the outcome has none."""
+    horizons = inputs.evaluation.settings.get("horizons")
+    if not horizons:
+        return ""
+    return f"{horizons[0]:.3g} ({getattr(inputs.cohort, 'time_name', '') or 'time'})"
+
+
 def _first(inputs: ReportInputs, table: str, column: str) -> Any:
     """Return the first value of a column of an uncertainty table; None if it is not there."""
     frame = inputs.uncertainty.get(table)
@@ -177,6 +200,20 @@ def _said_certain(groups: pd.DataFrame) -> str:
     return "; ".join(
         f"{r['group']}: {r['share_certain']:.1%} of {int(r['n_top']):,}"
         for r in known.to_dict("records")
+    )
+
+
+def _said_gain(table: pd.DataFrame, score: str) -> str:
+    """Say at how many thresholds the score clearly adds net benefit, by group."""
+    rows = rows_of(table, score=score)
+    rows = rows[rows["difference"].notna()]
+    counts = [
+        f"{group}: {int((part['difference_lower'] > 0).sum())} of {len(part)}"
+        for group, part in rows.groupby("group", sort=False)
+    ]
+    return (
+        "Thresholds at which the score adds net benefit to the covariates, its interval above 0: "
+        f"{'; '.join(counts)}."
     )
 
 
@@ -200,7 +237,7 @@ def _figures(
     inputs: ReportInputs, verdicts: Sequence[Verdict], score: str, by: str
 ) -> list[PageFigure]:
     evaluation = inputs.evaluation
-    binary = evaluation.outcome_kind == "binary"
+    binary = predicts_risk(evaluation)
     digits = 2 if binary else 3
     measure = MEASURE_NAMES[primary_measure(evaluation)]
     relative = MEASURE_NAMES[portability_measure(evaluation)]
@@ -248,9 +285,15 @@ def _figures(
             "distribution",
             lambda: figures.plot_distribution(inputs.scores, inputs.cohort, score=score, by=by),
             f"Density of {score} by ancestry on one axis, in standard deviations"
-            + (", then cases against controls in each ancestry." if binary else "."),
+            + (
+                ", then cases against controls in each ancestry."
+                if evaluation.outcome_kind == "binary"
+                else "."
+            ),
             f"{score}, everybody in the cohort who has a score, tuning people included."
-            + (" Filled: cases; line: controls." if binary else ""),
+            + (
+                " Filled: cases; line: controls." if evaluation.outcome_kind == "binary" else ""
+            ),
         ),
         PageFigure(
             "losses",
@@ -265,6 +308,19 @@ def _figures(
     ]  # fmt: skip
     if not inputs.match_reports:
         listed.pop()
+    if evaluation.net_benefit["net_benefit"].notna().any():
+        listed.append(
+            PageFigure(
+                "net_benefit",
+                lambda: plot_net_benefit(evaluation, score=score),
+                f"Decision curves: net benefit of acting on risks with {score}, with covariates "
+                f"only, on everybody and on nobody, a panel for each of {groups}. "
+                + _said_gain(evaluation.net_benefit, score),
+                f"{score}: net benefit (true positives less false positives weighted by the odds "
+                "of the threshold, a person) by the risk above which one acts. A model is worth "
+                "using at a threshold if its curve is above the others there.",
+            )
+        )
     along = inputs.distance
     if along is not None:
         listed.append(

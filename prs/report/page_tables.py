@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from prs.report.inputs import ReportInputs
-from prs.report.process_figures import LOSS_GROUPS
-from prs.report.tables import HtmlTable, html_table
-from prs.report.views import (
+from prs.figures.views import (
     estimate,
     format_number,
     groups_in_order,
     portability_measure,
+    predicts_risk,
     primary_measure,
     rows_of,
+    short_status,
 )
+from prs.report.inputs import ReportInputs
+from prs.report.process_figures import LOSS_GROUPS
+from prs.report.tables import HtmlTable, html_table
 
 if TYPE_CHECKING:
     from prs.evaluation.result import Evaluation
@@ -66,9 +68,14 @@ _ACCURACY = {
         "r2_incremental": "incremental R²", "r2_predictive": "R² predicted",
         "slope": "slope per SD",
     },
+    "survival": {
+        "group": "group", "n": "people", "n_events": "cases", "follow_up": "median follow-up",
+        "c": "C", "c_gain": "C gain over covariates",
+        "r2_explained": "R² (explained variation)", "hazard_ratio": "hazard ratio per SD",
+    },
 }  # fmt: skip
 _CALIBRATION = {
-    "group": "group", "model": "model", "recalibration": "recalibration",
+    "group": "group", "model": "model", "horizon": "risk by", "recalibration": "recalibration",
     "oe": "observed / expected", "intercept": "intercept", "slope": "slope", "brier": "Brier",
     "ici": "ICI", "fitted_on": "fitted on",
 }  # fmt: skip
@@ -83,7 +90,7 @@ _DISTANCE = {
 
 def _contrasts_table(evaluation: Evaluation, score: str) -> HtmlTable:
     """Return a row a group: the top decile, against what, and the trend over deciles."""
-    binary = evaluation.outcome_kind == "binary"
+    binary = predicts_risk(evaluation)
     ratio, level = ("risk_ratio", "risk_top") if binary else ("difference", "mean_top")
     table = rows_of(evaluation.contrasts, score=score)
     rows = []
@@ -147,6 +154,8 @@ def page_tables(
     compared = rows_of(evaluation.comparisons, measure=primary_measure(evaluation))
     if len(compared):
         tables["comparisons"] = _matrix(compared, "difference", 3)
+    if len(rows_of(evaluation.reclassification, score=score)):
+        tables["reclassification"] = _reclassified_table(evaluation, score)
     if len(ratios):
         tables["portability"] = _matrix(ratios, "ratio", 2)
     people = {c: c.removeprefix("n_").replace("_", " ") for c in evaluation.people.columns}
@@ -194,6 +203,30 @@ def page_tables(
         participants.rename(columns={"n_events": "cases", "n": "people"})
     )
     return tables
+
+
+def _reclassified_table(evaluation: Evaluation, score: str) -> HtmlTable:
+    """Return a row a group and model compared: who moves, events and non-events apart."""
+    table = rows_of(evaluation.reclassification, score=score)
+    rows = []
+    for group in groups_in_order(evaluation):
+        for versus in dict.fromkeys(table["versus"]):
+            here = rows_of(table, group=group, versus=versus)
+            if here.empty:
+                continue
+            cells = [group, versus]
+            for part in ("events", "non-events"):
+                moved = rows_of(here, part=part)
+                if moved.empty:
+                    cells += ["–", short_status(str(here["status"].iloc[0]))]
+                    continue
+                row = moved.iloc[0]
+                cells.append(f"{row['n_up']:,} up, {row['n_down']:,} down of {row['n_part']:,}")
+                cells.append(estimate(moved, "nri").text(3))
+            rows.append(tuple(cells))
+    columns = ("group", "against", "cases moved", "net share of cases moved up",
+               "others moved", "net share of others moved down")  # fmt: skip
+    return HtmlTable(columns, tuple(rows), (False,) * len(columns), (columns[3], columns[5]))
 
 
 def _uncertainty_table(groups: pd.DataFrame) -> HtmlTable:

@@ -11,15 +11,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from prs.matching import MatchReport
-from prs.report.inputs import PosteriorLike, posterior_traces
-from prs.report.style import (
+from prs.figures.style import (
     MUTED,
     ancestry_colors,
     figure_with_message,
     in_house_style,
     new_figure,
 )
+from prs.matching import MatchReport
+from prs.report.inputs import PosteriorLike, posterior_traces
 
 __all__ = ["LOSS_GROUPS", "plot_ct_grid", "plot_losses", "plot_trace"]
 
@@ -155,7 +155,7 @@ def plot_ct_grid(grid: pd.DataFrame, *, metric: str | None = None) -> Figure:
     ----------
     grid : DataFrame
         Columns score (ending in ``p_<threshold>``, as ``clump_and_threshold`` names them) and
-        value; optionally low, high, group and metric.
+        value; optionally low, high, group, metric, and p_value (written above the bar).
     metric : str, optional
         Axis label; by default the frame's ``metric``, else "accuracy".
 
@@ -201,6 +201,13 @@ def plot_ct_grid(grid: pd.DataFrame, *, metric: str | None = None) -> Figure:
         if {"low", "high"} <= set(part):
             low, high = part["low"].to_numpy(dtype=float), part["high"].to_numpy(dtype=float)
             ax.vlines(x, low, high, color="#333333", lw=1)
+        if "p_value" in part:
+            room = 0.34 * (best - base)
+            ax.set_ylim(base + min(0.0, float(np.min(value)) - base), best + room)
+            for xi, top, p in zip(x, np.maximum(value, base), part["p_value"], strict=True):
+                # at a slant: side by side they would run into each other
+                ax.text(xi - 0.2, top + 0.05 * room, f"{p:.0e}", rotation=60, fontsize=6.5,
+                        rotation_mode="anchor", ha="left", va="center", color=MUTED)  # fmt: skip
         ax.set_xticks(x, [f"{p:g}" for p in part["p"]], rotation=60)
         ax.set_title(family.replace("_", " ").strip(), fontsize=8.5)
         ax.set_xlabel("p-value threshold")

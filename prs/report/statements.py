@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from prs.figures.views import groups_in_order, primary_measure
 from prs.report.inputs import ReportInputs, runs_of
 from prs.report.standard import NOT_REPORTED
 from prs.report.tables import MAX_RHAT, MIN_ESS
 from prs.report.verdicts import LEVELS, Verdict, headline
-from prs.report.views import groups_in_order, primary_measure
 
 __all__ = ["convergence_sentences", "facts_for_standard", "misuses"]
 
@@ -77,7 +77,7 @@ def misuses(verdicts: Sequence[Verdict], outcome_kind: str) -> list[str]:
     statements = [
         "It is not a diagnosis. Most people with a high score do not develop a disease because "
         "of it, and a low score does not exclude disease."
-        if outcome_kind == "binary"
+        if outcome_kind != "quantitative"
         else "It does not give a person's value of the trait. Most of the variation between "
         "people is outside the score.",
         "It must not be used in people of ancestries that are not listed on this page"
@@ -116,7 +116,6 @@ def facts_for_standard(
 ) -> dict[int, str]:
     """Return what the run knows about the items of PRS-RS, by number; unknown ones are absent."""
     evaluation, cohort = inputs.evaluation, inputs.cohort
-    binary = evaluation.outcome_kind == "binary"
     groups = groups_in_order(evaluation, with_everybody=False)
     covariates = [str(c) for c in getattr(cohort, "covariate_names", ())]
     populations = [str(p) for p in inputs.ld["population"]] if inputs.ld is not None else []
@@ -131,11 +130,12 @@ def facts_for_standard(
            else f" GWAS populations: {NOT_REPORTED}."),
         8: f"{evaluation.outcome}, {evaluation.outcome_kind}. Definition and ascertainment: "
         f"{NOT_REPORTED}.",
-        11: (
-            "Logistic regression of the outcome on score and covariates."
-            if binary
-            else "Linear regression of the outcome on score and covariates."
-        ),
+        11: {
+            "binary": "Logistic",
+            "survival": "Cox (proportional hazards)",
+            "quantitative": "Linear",
+        }[evaluation.outcome_kind]
+        + " regression of the outcome on score and covariates.",
         13: "Section Distribution; quantiles in tables/distribution.tsv.",
         14: "Section Accuracy; tables/accuracy.tsv and tables/deciles.tsv, with intervals.",
         16: f"Section Calibration, {_RECALIBRATED}; tables/calibration.tsv.",
@@ -183,6 +183,8 @@ def facts_for_standard(
         )
     if primary_measure(evaluation) == "auc":
         facts[15] = "AUC with DeLong interval, and its gain over covariates: section Accuracy."
+    elif primary_measure(evaluation) == "c":
+        facts[15] = "Harrell's C with its interval, and its gain over covariates: section Accuracy."
     else:
         facts[15] = "Not applicable to a quantitative outcome."
     insufficient = [v.group for v in verdicts if v.level == "insufficient"]

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from prs.figures.views import format_number
 from prs.matching import MatchReport
 from prs.report.inputs import CohortLike, ReportInputs, Traces, WeightsLike, runs_of
 from prs.report.standard import StandardItem
 from prs.report.verdicts import Verdict
-from prs.report.views import format_number
 from prs.variants import chromosome_labels
 
 __all__ = [
@@ -149,8 +149,10 @@ def participants_frame(cohort: CohortLike, by: str) -> pd.DataFrame:
         here = labels == group
         y = outcome[here]
         row: dict[str, Any] = {"group": str(group), "n": int(here.sum())}
-        if cohort.outcome_kind == "binary":
+        if cohort.outcome_kind != "quantitative":
             row["n_events"] = int(np.nansum(y))
+            if (time := getattr(cohort, "time", None)) is not None:
+                row["follow_up_median"] = float(np.median(np.asarray(time, dtype=float)[here]))
         else:
             row |= {"outcome_mean": np.nanmean(y), "outcome_sd": np.nanstd(y)}
         for i, name in enumerate(names):

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from prs.report.panels import make_panels, set_titles
-from prs.report.style import (
+from prs.figures.panels import make_panels, set_titles
+from prs.figures.style import (
     MUTED,
     ancestry_colors,
     figure_with_message,

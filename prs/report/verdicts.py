@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from prs.report.views import (
+from prs.figures.views import (
     Estimate,
     estimate,
     format_number,
     groups_in_order,
     pick_score,
     portability_measure,
+    predicts_risk,
     primary_measure,
     rows_of,
 )
@@ -149,7 +150,7 @@ def judge_calibration(
     slope = estimate(table, "slope", **where)
     slope_state = _state(slope, 1.0, TOLERANCE, slope.upper - slope.lower > MAX_SLOPE_WIDTH)
     words: list[str] = []
-    if evaluation.outcome_kind == "binary":
+    if predicts_risk(evaluation):
         mean = estimate(table, "oe", **where)
         factor = mean.upper / mean.lower if mean.has_interval and mean.lower > 0 else np.inf
         mean_state = _state(mean, 1.0, TOLERANCE, factor > MAX_OE_FACTOR)
@@ -195,7 +196,7 @@ def judge(evaluation: Evaluation, score: str | None = None) -> tuple[Verdict, ..
 
 
 def _judge_group(evaluation: Evaluation, score: str, group: str) -> Verdict:
-    binary = evaluation.outcome_kind == "binary"
+    binary = predicts_risk(evaluation)
     measure = primary_measure(evaluation)
     here = {"score": score, "group": group}
     accuracy = estimate(evaluation.accuracy, measure, **here)
@@ -272,10 +273,11 @@ def headline(verdicts: Sequence[Verdict]) -> tuple[tuple[str, tuple[str, ...]], 
 
 def rules(evaluation: Evaluation) -> tuple[tuple[str, str], ...]:
     """Return the verdicts and the rules they follow from, in the order they are tried."""
-    binary = evaluation.outcome_kind == "binary"
+    binary = predicts_risk(evaluation)
+    named = {"auc": "AUC", "c": "C"}.get(primary_measure(evaluation), "")
     level = f"{float(evaluation.settings.get('confidence', 0.95)):.0%}"
     evidence = (
-        f"the {level} interval of the AUC reaches down to 0.5"
+        f"the {level} interval of the {named} reaches down to 0.5"
         if binary
         else f"the {level} interval of the slope of the outcome on the score reaches down to 0"
     )

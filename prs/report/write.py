@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from prs.figures.style import png_bytes, svg_bytes
 from prs.files import write_atomically
 from prs.report.inputs import ReportInputs
 from prs.report.page import Page, build_page
-from prs.report.style import png_bytes, svg_bytes
 
 __all__ = ["ReportInputs", "write_report"]
 

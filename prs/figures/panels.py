@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from prs.report.style import MUTED, new_figure
+from prs.figures.style import MUTED, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

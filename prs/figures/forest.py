@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from prs.report.panels import count_label, make_panels, set_titles
-from prs.report.style import MUTED, ancestry_colors, figure_with_message, in_house_style
-from prs.report.views import (
+from prs.figures.panels import count_label, make_panels, set_titles
+from prs.figures.style import MUTED, ancestry_colors, figure_with_message, in_house_style
+from prs.figures.views import (
     MEASURE_NAMES,
     Estimate,
+    EvaluationLike,
     estimate,
     groups_in_order,
     pick_score,
@@ -22,9 +22,6 @@ from prs.report.views import (
     rows_of,
     short_status,
 )
-
-if TYPE_CHECKING:
-    from prs.evaluation.result import Evaluation
 
 __all__ = ["plot_accuracy", "plot_portability"]
 
@@ -71,7 +68,7 @@ def _forest(
 
 @in_house_style
 def plot_accuracy(
-    evaluation: Evaluation, *, measure: str | None = None, scores: Sequence[str] | None = None
+    evaluation: EvaluationLike, *, measure: str | None = None, scores: Sequence[str] | None = None
 ) -> Figure:
     """Draw a measure of accuracy with its interval: a panel an ancestry, a row a score.
 
@@ -80,7 +77,8 @@ def plot_accuracy(
     evaluation : Evaluation
     measure : str, optional
         A column of ``evaluation.accuracy`` with ``_lower`` and ``_upper`` beside it; by default
-        ``auc`` for a binary outcome and ``r2_incremental`` for a quantitative one.
+        ``auc`` for a binary outcome, ``r2_incremental`` for a quantitative one, ``c`` for one
+        that takes time.
     scores : sequence of str, optional
         Which scores; default all.
 
@@ -95,14 +93,21 @@ def plot_accuracy(
     panels = {g: [estimate(table, measure, score=s, group=g) for s in labels] for g in groups}
     if not any(e.is_known for row in panels.values() for e in row):
         return figure_with_message("Insufficient data for accuracy in every ancestry.")
-    null = {"auc": 0.5, "auc_full": 0.5, "odds_ratio": 1.0}.get(measure, 0.0)
+    null = {
+        "auc": 0.5,
+        "auc_full": 0.5,
+        "c": 0.5,
+        "c_full": 0.5,
+        "odds_ratio": 1.0,
+        "hazard_ratio": 1.0,
+    }.get(measure, 0.0)
     counts = {g: count_label(rows_of(table, group=g)) for g in groups}
     return _forest(panels, labels, counts, null, MEASURE_NAMES.get(measure, measure))
 
 
 @in_house_style
 def plot_portability(
-    evaluation: Evaluation, *, measure: str | None = None, scores: Sequence[str] | None = None
+    evaluation: EvaluationLike, *, measure: str | None = None, scores: Sequence[str] | None = None
 ) -> Figure:
     """Draw accuracy relative to the reference ancestry, with its interval.
 
@@ -111,7 +116,8 @@ def plot_portability(
     evaluation : Evaluation
     measure : str, optional
         A ``measure`` of ``evaluation.portability``; by default R2 on the liability scale where
-        known, Nagelkerke's where not, incremental R2 for a quantitative outcome.
+        known, Nagelkerke's where not, incremental R2 for a quantitative outcome, explained
+        variation for one that takes time.
     scores : sequence of str, optional
         Which scores; default all.
 

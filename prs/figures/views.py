@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
 from prs.errors import SettingsError
-from prs.report.style import is_everybody
-
-if TYPE_CHECKING:
-    from prs.evaluation.result import Evaluation
+from prs.figures.style import is_everybody
 
 __all__ = [
     "MEASURE_NAMES",
     "Estimate",
+    "EvaluationLike",
     "estimate",
     "format_number",
     "groups_in_order",
     "pick_score",
     "portability_measure",
+    "predicts_risk",
     "primary_measure",
     "rows_of",
     "short_status",
@@ -42,7 +41,39 @@ MEASURE_NAMES = {
     "r2_predictive": "R² predicted from other people",
     "slope": "outcome units per SD of score",
     "correlation": "correlation with the outcome",
+    "c": "C (concordance) of the score",
+    "c_full": "C of score and covariates",
+    "c_gain": "gain in C over covariates",
+    "r2_explained": "explained variation (R² of log time)",
+    "hazard_ratio": "hazard ratio per SD of score",
 }
+
+
+class EvaluationLike(Protocol):
+    """What figures and the page need of an evaluation (`prs.evaluation.result.Evaluation`)."""
+
+    @property
+    def accuracy(self) -> pd.DataFrame: ...  # noqa: D102
+    @property
+    def calibration(self) -> pd.DataFrame: ...  # noqa: D102
+    @property
+    def calibration_curve(self) -> pd.DataFrame: ...  # noqa: D102
+    @property
+    def calibration_bins(self) -> pd.DataFrame: ...  # noqa: D102
+    @property
+    def deciles(self) -> pd.DataFrame: ...  # noqa: D102
+    @property
+    def portability(self) -> pd.DataFrame: ...  # noqa: D102
+    @property
+    def net_benefit(self) -> pd.DataFrame: ...  # noqa: D102
+    @property
+    def groups(self) -> Sequence[str]: ...  # noqa: D102
+    @property
+    def reference_group(self) -> str: ...  # noqa: D102
+    @property
+    def outcome_kind(self) -> str: ...  # noqa: D102
+    @property
+    def scores(self) -> Sequence[str]: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -140,7 +171,7 @@ def estimate(frame: pd.DataFrame, column: str, /, **where: str) -> Estimate:
     )  # fmt: skip
 
 
-def groups_in_order(evaluation: Evaluation, *, with_everybody: bool = True) -> list[str]:
+def groups_in_order(evaluation: EvaluationLike, *, with_everybody: bool = True) -> list[str]:
     """Return the groups, largest first, and then everybody together."""
     groups = [g for g in evaluation.groups if not is_everybody(g)]
     if with_everybody:
@@ -148,7 +179,7 @@ def groups_in_order(evaluation: Evaluation, *, with_everybody: bool = True) -> l
     return groups
 
 
-def pick_score(evaluation: Evaluation, score: str | None) -> str:
+def pick_score(evaluation: EvaluationLike, score: str | None) -> str:
     """Return `score` if it was evaluated, or the last one if None.
 
     Raises
@@ -166,18 +197,23 @@ def pick_score(evaluation: Evaluation, score: str | None) -> str:
     return str(score)
 
 
-def primary_measure(evaluation: Evaluation) -> str:
-    """Return the accuracy that is shown first: ``auc``, or ``r2_incremental``."""
-    return "auc" if evaluation.outcome_kind == "binary" else "r2_incremental"
+def predicts_risk(evaluation: EvaluationLike) -> bool:
+    """Say whether the outcome is an event, at once or in time: models then predict risks."""
+    return evaluation.outcome_kind != "quantitative"
 
 
-def portability_measure(evaluation: Evaluation) -> str:
+def primary_measure(evaluation: EvaluationLike) -> str:
+    """Return the accuracy that is shown first: ``auc``, ``c`` or ``r2_incremental``."""
+    return {"binary": "auc", "survival": "c"}.get(evaluation.outcome_kind, "r2_incremental")
+
+
+def portability_measure(evaluation: EvaluationLike) -> str:
     """Return the measure by which ancestries are compared.
 
     R2 on the liability scale where the prevalence of two groups or more is known, Nagelkerke's
     otherwise: a ratio of AUCs hides the loss, because an AUC starts at 0.5.
     """
     if evaluation.outcome_kind != "binary":
-        return "r2_incremental"
+        return "r2_explained" if evaluation.outcome_kind == "survival" else "r2_incremental"
     liability = rows_of(evaluation.portability, measure="r2_liability")
     return "r2_liability" if liability["ratio"].notna().any() else "r2_nagelkerke"
