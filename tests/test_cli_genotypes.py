@@ -15,7 +15,15 @@ import pandas as pd
 import pytest
 from small_study import SmallStudy, make_small_study
 
-from prs import check_study, open_genotypes, open_ld, read_study, read_weights
+from prs import (
+    check_study,
+    open_genotypes,
+    open_ld,
+    read_scores,
+    read_study,
+    read_weights,
+    score,
+)
 from prs.cli import main
 from prs.inputs.plink_write import write_bed
 
@@ -73,6 +81,77 @@ def test_ct_writes_prsice_s_tables(
     best = pd.read_csv(f"{out}.best", sep="\t")
     np.testing.assert_array_equal(best["PRS"], everybody[summary["score"][0]])
     assert set(best["In_Regression"]) == {"Yes", "No"}
+
+
+def test_ct_cross_fits_and_draws(study: SmallStudy, ok: Callable[..., str], tmp_path: Path) -> None:
+    common = (
+        "ct", "--bfile", study.reference, "--sumstats", f"AAA={study.sumstats('AAA')}",
+        "--p-thresholds", "0.001,0.1,1", "--target", study.target, "--cohort", study.cohort,
+        "--outcome", "trait",
+    )  # fmt: skip
+    said = ok(*common, "--cross-fit", 4, "--out", tmp_path / "x")
+    assert "R2 in held-out folds" in said
+    folds = pd.read_csv(tmp_path / "x.crossfit.tsv", sep="\t")
+    cells = pd.read_csv(tmp_path / "x.prsice", sep="\t")
+    assert folds["n_held_out"].sum() == 480
+    assert set(folds["chosen"]) <= set(cells["score"])
+    (total,) = pd.read_csv(tmp_path / "x.crossfit.summary.tsv", sep="\t").to_dict("records")
+    assert total["r2_apparent"] == pytest.approx(cells["R2"].max(), rel=1e-12)
+    judged = (
+        "evaluate", "--scores", tmp_path / "x.crossfit.scores.tsv", "--cohort", study.cohort,
+        "--outcome", "trait", "--out", tmp_path / "e",
+    )  # fmt: skip
+    ok(*judged)
+    accuracy = pd.read_csv(tmp_path / "e.accuracy.tsv", sep="\t")
+    assert set(accuracy["score"]) == {"best"}
+    assert accuracy["n"].max() == 480
+    # with a split: test people in the quantile plot
+    ok(*common, "--quantiles", 5, "--out", tmp_path / "y")
+    quantiles = pd.read_csv(tmp_path / "y.quantiles.tsv", sep="\t")
+    assert quantiles["n"].tolist() == [48] * 5
+    for name in ("x.bars.png", "x.quantiles.png", "y.bars.png", "y.quantiles.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_combine_makes_one_score_of_many(
+    study: SmallStudy, ok: Callable[..., str], tmp_path: Path
+) -> None:
+    ok("ct", "--bfile", study.reference, "--sumstats", f"AAA={study.sumstats('AAA')}",
+       "--r2", "0.1,0.5", "--kb", "50,500", "--target", study.target, "--cohort", study.cohort,
+       "--outcome", "disease", "--out", tmp_path / "g")  # fmt: skip
+    common = ("combine", "--scores", tmp_path / "g.scores.tsv", "--cohort", study.cohort,
+              "--outcome", "disease")  # fmt: skip
+    weights = ("--weights", tmp_path / "g.weights.tsv")
+    for method in ("ridge", "nonnegative", "best"):
+        said = ok(*common, *weights, "--method", method, "--out", tmp_path / method)
+        assert "240 tuning people" in said
+        made = read_scores(tmp_path / f"{method}.scores.tsv")
+        assert made.names == ("combined",)
+        again = score(
+            open_genotypes(study.target), read_weights(tmp_path / f"{method}.weights.tsv")
+        )
+        # equal up to a constant: floats of sums of 160 terms below 10, a hundred roundings
+        difference = again.values - made.values
+        assert np.ptp(difference) < 1e-9
+    said = ok(*common, "--method", "ridge", "--cross-fit", 3, "--out", tmp_path / "x")
+    assert "held-out folds" in said
+    assert read_scores(tmp_path / "x.scores.tsv").n_samples == 480
+    with pytest.raises(AssertionError, match="not linear"):
+        ok(*common, "--method", "guess", "--out", tmp_path / "z")
+
+
+def test_clump_needs_p_alone(study: SmallStudy, ok: Callable[..., str], tmp_path: Path) -> None:
+    frame = pd.read_csv(study.sumstats("AAA"), sep="\t")
+    frame.loc[::7, "BETA"] = 0.0
+    frame.loc[::5, ["BETA", "SE"]] = np.nan
+    frame.to_csv(tmp_path / "holes.txt", sep="\t", index=False, na_rep="NA")
+    whole = ("--bfile", study.reference, "--palindromic", "keep")
+    ok("clump", *whole, "--sumstats", tmp_path / "holes.txt", "--out", tmp_path / "a")
+    ok("clump", *whole, "--sumstats", study.sumstats("AAA"), "--out", tmp_path / "b")
+    assert (tmp_path / "a.clumps.tsv").read_text() == (tmp_path / "b.clumps.tsv").read_text()
+    frame[["SNP", "A1", "A2", "P"]].to_csv(tmp_path / "p.txt", sep="\t", index=False)
+    ok("clump", *whole, "--sumstats", tmp_path / "p.txt", "--out", tmp_path / "c")
+    assert (tmp_path / "c.clumps.tsv").read_text() == (tmp_path / "b.clumps.tsv").read_text()
 
 
 def test_lists_and_several_filesets_in_every_command(

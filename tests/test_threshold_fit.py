@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 from test_combine import people
 
+import prs
 from prs.errors import SettingsError
-from prs.weights.threshold_fit import fit_thresholds, write_threshold_fit
+from prs.figures.quantiles import plot_quantiles
+from prs.weights.threshold_fit import fit_thresholds, quantile_effects, write_threshold_fit
 
 CELLS = tuple(f"EUR_r2_0.1_kb_250_p_{p}" for p in ("5e-08", "0.01", "1"))
 
@@ -91,3 +93,71 @@ def test_only_tuning_people_choose_and_files_say_who(tmp_path: Path) -> None:
     assert pd.read_csv(tmp_path / "x.all_score", sep="\t").shape == (300, 5)
     with pytest.raises(SettingsError):
         fit_thresholds(scores, replace(cohort, split=None))
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_quantiles_against_the_middle_one_are_those_of_statsmodels(binary: bool) -> None:
+    import statsmodels.api as sm
+
+    scores, cohort = cells(600, binary)
+    place = {iid: i for i, iid in enumerate(scores.samples.iid)}
+    values = scores.values[[place[iid] for iid in cohort.ids], 0]
+    table = quantile_effects(values, cohort, n_quantiles=5)
+    assert table["n"].tolist() == [120] * 5
+    assert table["is_reference"].tolist() == [False, False, True, False, False]
+    assert table.loc[2, ["effect", "lower", "upper"]].tolist() == [float(binary)] * 3
+    fifth = pd.qcut(values, 5, labels=False)
+    covariates = cohort.covariates - cohort.covariates.mean(axis=0)
+    design = np.column_stack([np.ones(600), covariates, *(fifth == k for k in (0, 1, 3, 4))])
+    family = sm.families.Binomial() if binary else sm.families.Gaussian()
+    fit = sm.GLM(cohort.outcome, design, family=family).fit(tol=1e-14)
+    scale = np.exp if binary else np.asarray
+    others = table[~table["is_reference"]]
+    # both solve normal equations of condition below 1e7: eps x 1e7 with a margin
+    np.testing.assert_allclose(others["effect"], scale(fit.params[3:]), rtol=1e-6)
+    np.testing.assert_allclose(others[["lower", "upper"]], scale(fit.conf_int()[3:]), rtol=1e-6)
+    axes = plot_quantiles(table, binary=binary, outcome="y", who="600 people").axes[0]
+    assert axes.get_yscale() == ("log" if binary else "linear")
+    assert [label.get_text() for label in axes.get_xticklabels()] == list("12345")
+
+
+def test_quantiles_without_cases_are_left_open() -> None:
+    _, cohort = cells(200, binary=True)
+    values = np.linspace(0, 1, 200)
+    cases = (values > 0.3) & (np.arange(200) % 2 == 0)
+    table = quantile_effects(values, replace(cohort, outcome=cases.astype(float)), n_quantiles=10)
+    assert np.flatnonzero(table["effect"].isna()).tolist() == [0, 1, 2]
+    assert np.isfinite(table.loc[3:, ["effect", "lower", "upper"]].to_numpy()).all()
+    # one score for half of the people: fewer quantiles, and none of them empty
+    flat = quantile_effects(np.where(values < 0.5, 0.0, values), cohort, n_quantiles=10)
+    assert len(flat) < 10
+    assert flat["n"].sum() == 200
+    assert (flat["n"] > 0).all()
+    with pytest.raises(SettingsError):
+        quantile_effects(values, cohort, n_quantiles=150)
+
+
+def test_a_stacked_grid_does_at_least_as_well_as_its_best_cell(demo: Path) -> None:
+    panel = prs.open_genotypes(demo / "reference", samples_file=demo / "reference.EUR.txt")
+    gwas = prs.read_sumstats(demo / "sumstats" / "trait.EUR.txt.gz", population="EUR", n=5e4)
+    statistics = prs.harmonise(gwas, panel.variants, eaf=panel.eaf())
+    weights = prs.clump_and_threshold(statistics, panel, r2=(0.1, 0.3, 0.6), kb=(100, 500))
+    scores = prs.score(prs.open_genotypes(demo / "target"), weights)
+    cohort = prs.read_cohort(demo / "cohort.tsv", outcome="trait", split="split")
+    assert len(scores.names) == 54
+    stacked = prs.combine(scores, cohort, penalty="ridge")
+    test = cohort.test()
+    at = prs.match_samples(test.samples, scores.samples)[1]
+    pair = [m.apply(scores).values[at, 0] for m in (stacked, prs.select_best(scores, cohort))]
+    rng = np.random.default_rng(0)
+    differences = []
+    for _ in range(100):
+        drawn = rng.integers(0, test.n, test.n)
+        r2 = [np.corrcoef(v[drawn], test.outcome[drawn])[0, 1] ** 2 for v in pair]
+        differences.append(r2[0] - r2[1])
+    r2 = [np.corrcoef(v, test.outcome)[0, 1] ** 2 for v in pair]
+    # paired bootstrap: not worse by more than two standard errors of the difference
+    assert r2[0] - r2[1] > -2 * np.std(differences)
+    # and the weights that it amounts to give the same score
+    direct = prs.score(prs.open_genotypes(demo / "target"), stacked.combine_weights(weights))
+    assert np.corrcoef(direct.values[at, 0], pair[0])[0, 1] > 1 - 1e-12

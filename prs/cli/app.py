@@ -46,4 +46,4 @@ def configure(
 
 
 # The modules register their commands on `app`; their order is the order of `prs --help`.
-from prs.cli import inputs, weights, csx, people, study  # noqa: E402, F401, I001
+from prs.cli import inputs, weights, csx, scores, people, study  # noqa: E402, F401, I001

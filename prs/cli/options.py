@@ -14,14 +14,18 @@ if TYPE_CHECKING:
 __all__ = [
     "Bfile",
     "BfileOrNot",
+    "CohortFile",
+    "Covariates",
     "Exclude",
     "Extract",
     "Keep",
     "LdByPopulation",
     "NByPopulation",
     "Out",
+    "Outcome",
     "Palindromic",
     "Remove",
+    "ScoresFile",
     "Seed",
     "SumstatsByPopulation",
     "Threads",
@@ -72,6 +76,14 @@ LdByPopulation = Annotated[
         "--ld", metavar="POP=PATH", help="LD reference (prs ld) or PRS-CS(x) panel; repeatable."
     ),
 ]
+CohortFile = Annotated[
+    Path, typer.Option("--cohort", metavar="FILE", help="Table of people (IID, outcome, ...).")
+]
+Outcome = Annotated[str, typer.Option("--outcome", metavar="COLUMN", help="Column of the outcome.")]
+Covariates = Annotated[
+    str, typer.Option(metavar="COLUMNS", help="Covariates, separated by commas.")
+]
+ScoresFile = Annotated[Path, typer.Option("--scores", metavar="FILE", help="Scores (prs score).")]
 Out = Annotated[str, typer.Option("--out", metavar="PREFIX", help="Prefix of the output files.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
 Threads = Annotated[

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +23,9 @@ from prs.cli.options import (
     pairs,
     require,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 OneSumstats = Annotated[
     str, typer.Option("--sumstats", metavar="[POP=]FILE", help="Summary statistics.")
@@ -57,7 +61,9 @@ def clump_command(
     from prs.files import write_table
 
     lists = {"keep": keep, "remove": remove, "extract": extract, "exclude": exclude}
-    harmonised, panel = _harmonise_to_panel(bfile, ld, sumstats, lists, palindromic)
+    harmonised, panel = _harmonise_to_panel(
+        bfile, ld, sumstats, lists, palindromic, need_effect=False
+    )
     clumps = clump(
         harmonised,
         **panel,
@@ -105,17 +111,29 @@ def ct_command(
     split: Annotated[
         str, typer.Option(metavar="COLUMN", help="Column with tuning and test.")
     ] = "split",
+    cross_fit: Annotated[
+        int,
+        typer.Option(
+            "--cross-fit",
+            min=0,
+            metavar="K",
+            help="Without tuning and test people: choose in K - 1 folds, judge in the one left "
+            "out, K times.",
+        ),
+    ] = 0,
     permutations: Annotated[
         int, typer.Option(min=0, help="Permutations for an empirical p of the best cell.")
     ] = 0,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the permutations.")] = 1,
+    quantiles: Annotated[int, typer.Option(min=2, help="Quantiles of the quantile plot.")] = 10,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of permutations and folds.")] = 1,
     threads: Threads = None,
 ) -> None:
     """Clumping and thresholding: one column of weights for each cell of the grid.
 
     With --target, --cohort and --outcome all cells are also scored and fitted among the tuning
     people, and the tables that PRSice-2 users know are written: .prsice, .summary, .best and
-    .all_score.
+    .all_score; .bars.png shows the cells, and .quantiles.tsv and .png compare quantiles of the
+    best one in people who did not choose it. prs combine --penalty ridge stacks all cells.
     """
     from prs import clump_and_threshold, write_weights
 
@@ -137,38 +155,92 @@ def ct_command(
     given = {"--target": target, "--cohort": cohort, "--outcome": outcome}
     if any(given.values()):
         require(given)
-        _fit_cells(
-            weights, out, target, cohort, outcome, covariates, split, permutations, seed, threads
+        from prs import read_cohort, score, write_scores
+
+        scores = score(open_chosen(target or ()), weights, n_threads=threads)
+        write_scores(scores, f"{out}.scores.tsv")
+        people = read_cohort(
+            str(cohort),
+            outcome=str(outcome),
+            covariates=[name for name in covariates.split(",") if name.strip()],
+            labels=(),
+            split=None if cross_fit else split,
         )
+        _fit_cells(scores, people, out, cross_fit, permutations, quantiles, seed)
 
 
-def _fit_cells(  # type: ignore[no-untyped-def]
-    weights, out, target, cohort, outcome, covariates, split, permutations, seed, threads
-):
-    """Score all cells, fit them among the tuning people and write PRSice-2's tables."""
-    from prs import read_cohort, score, write_scores
-    from prs.weights.threshold_fit import fit_thresholds, write_threshold_fit
+def _fit_cells(scores, people, out, cross_fit, permutations, quantiles, seed):  # type: ignore[no-untyped-def]
+    """Fit all cells among the people who choose; write PRSice-2's tables and its two figures."""
+    import numpy as np
 
-    scores = score(open_chosen(target), weights, n_threads=threads)
-    write_scores(scores, f"{out}.scores.tsv")
-    people = read_cohort(
-        cohort,
-        outcome=outcome,
-        covariates=[name for name in covariates.split(",") if name.strip()],
-        labels=(),
-        split=split,
-    )
-    fit = fit_thresholds(scores, people, n_permutations=permutations, seed=seed)
+    from prs import match_samples
+    from prs.cross_fitting import choose_cell, cross_fit_scores
+    from prs.figures.quantiles import plot_quantiles
+    from prs.files import write_table
+    from prs.report.process_figures import plot_ct_grid
+    from prs.weights.score_table import write_scores
+    from prs.weights.threshold_fit import fit_thresholds, quantile_effects, write_threshold_fit
+
+    choosing = people
+    if cross_fit:
+        choosing = replace(people, split=np.full(people.n, "tuning", dtype=object))
+    fit = fit_thresholds(scores, choosing, n_permutations=permutations, seed=seed)
     files = write_threshold_fit(fit, out)
     best = fit.summary.iloc[0]
     typer.echo(
-        f"best of {len(fit.table)} cells among {best['N']:,} tuning people: {fit.best}, "
-        f"R2 {best['PRS.R2']:.4g}, {best['Num_SNP']:,} variants. Judge it on test people."
+        f"best of {len(fit.table)} cells among {best['N']:,} "
+        f"{'people' if cross_fit else 'tuning people'}: {fit.best}, "
+        f"R2 {best['PRS.R2']:.4g}, {best['Num_SNP']:,} variants"
+        + ("" if cross_fit else ". Judge it on test people.")
     )
+    if cross_fit:
+        made = cross_fit_scores(scores, people, choose_cell, n_folds=cross_fit, by=None, seed=seed)
+        judged, values = made.cohort, made.scores.values[:, 0]
+        who = f"{judged.n:,} people, each by a cell chosen without them"
+        write_scores(made.scores, f"{out}.crossfit.scores.tsv")
+        table = made.table.drop(columns="score").assign(chosen=list(made.records[:-1]))
+        files += [
+            write_table(table, f"{out}.crossfit.tsv"),
+            write_table(made.summary, f"{out}.crossfit.summary.tsv"),
+            Path(f"{out}.crossfit.scores.tsv"),
+        ]
+        row = made.summary.iloc[0]
+        typer.echo(
+            f"R2 in held-out folds {row['r2_held_out']:.4g}: choosing and judging in the same "
+            f"people made it {row['optimism']:.2g} too large"
+        )
+    else:
+        judged = people.test()
+        rows, at = match_samples(
+            judged.samples, scores.samples, what="the test people", target_name="the scores"
+        )
+        judged, values = judged.take(rows), scores.select(fit.best).values[at, 0]
+        who = f"{judged.n:,} test people"
+    bars = fit.table.rename(columns={"R2": "value", "P": "p_value"})
+    files.append(_write_figure(plot_ct_grid(bars, metric="R² in those who choose"), f"{out}.bars"))
+    if judged.n >= 2 * quantiles:
+        effects = quantile_effects(values, judged, n_quantiles=quantiles)
+        drawn = plot_quantiles(
+            effects,
+            binary=people.outcome_kind == "binary",
+            outcome=people.outcome_name,
+            who=who,
+        )
+        files.append(write_table(effects, f"{out}.quantiles.tsv"))
+        files.append(_write_figure(drawn, f"{out}.quantiles"))
     typer.echo("wrote " + " ".join(str(file) for file in files))
 
 
-def _harmonise_to_panel(bfile, ld, sumstats, lists, palindromic):  # type: ignore[no-untyped-def]
+def _write_figure(figure: Figure, prefix: str) -> Path:
+    from prs.figures.style import png_bytes
+    from prs.files import write_atomically
+
+    with write_atomically(f"{prefix}.png") as temporary:
+        temporary.write_bytes(png_bytes(figure))
+    return Path(f"{prefix}.png")
+
+
+def _harmonise_to_panel(bfile, ld, sumstats, lists, palindromic, need_effect=True):  # type: ignore[no-untyped-def]
     """Read one file of summary statistics and match it to the variants that r2 is known of."""
     from prs import harmonise, open_ld, read_sumstats
 
@@ -187,7 +259,8 @@ def _harmonise_to_panel(bfile, ld, sumstats, lists, palindromic):  # type: ignor
         genotypes = open_chosen(bfile, **lists)
         panel = {"genotypes": genotypes}
         variants, eaf = genotypes.variants, genotypes.eaf()
-    statistics = read_sumstats(path, population=population, need_n=False)
+    # clumps need p alone, as in PLINK; weights need effects
+    statistics = read_sumstats(path, population=population, need_n=False, need_effect=need_effect)
     harmonised = harmonise(
         statistics,
         variants,

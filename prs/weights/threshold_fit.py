@@ -20,7 +20,7 @@ from prs.inputs.cohort import Cohort
 from prs.weights.combine import tuning_people
 from prs.weights.score_table import Scores
 
-__all__ = ["ThresholdFit", "fit_thresholds", "write_threshold_fit"]
+__all__ = ["ThresholdFit", "fit_thresholds", "quantile_effects", "write_threshold_fit"]
 
 _CELL = re.compile(r"^(?P<set>.*)_r2_(?P<r2>[^_]+)_kb_(?P<kb>[^_]+)_p_(?P<p>[^_]+)$")
 #: Permuted outcomes that are held at once.
@@ -181,6 +181,75 @@ def write_threshold_fit(fit: ThresholdFit, prefix: str | Path) -> list[Path]:
         "all_score": pd.concat([people, values], axis=1),
     }
     return [write_table(table, f"{prefix}.{name}") for name, table in tables.items()]
+
+
+def quantile_effects(
+    values: NDArray[np.float64], people: Cohort, *, n_quantiles: int = 10
+) -> pd.DataFrame:
+    """Compare people in each quantile of a score with those in the middle one, as PRSice's plot.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (N,)
+        The score of each person.
+    people : Cohort
+        The N people; not those who chose the score.
+    n_quantiles : int
+        Number of quantiles; fewer where many people have one score.
+
+    Returns
+    -------
+    DataFrame
+        One row a quantile: quantile, n, n_cases (NaN where not binary), is_reference (the
+        middle, the lower of two), effect with lower and upper (95 %): odds ratio, or difference
+        in the outcome; from one model with the covariates. NaN where a quantile has no case or
+        no control.
+
+    Raises
+    ------
+    SettingsError
+        If there are fewer than 2 quantiles or twice as many people.
+    """
+    if n_quantiles < 2 or people.n < 2 * n_quantiles:
+        raise SettingsError(f"{n_quantiles} quantiles of {people.n:,} people cannot be compared")
+    # limits are scores of people: no quantile is empty, whatever the ties
+    last = -(-people.n * np.arange(1, n_quantiles) // n_quantiles) - 1
+    edges = np.unique(np.sort(values)[last])
+    edges = edges[edges < values.max()]
+    place = np.searchsorted(edges, values, side="left")
+    n_groups = len(edges) + 1
+    binary = people.outcome_kind == "binary"
+    y = people.linear_target
+    n = np.bincount(place, minlength=n_groups)
+    n_cases = np.bincount(place, weights=people.outcome == 1, minlength=n_groups)
+    known = (n > 0) & ((n_cases > 0) & (n_cases < n) if binary else True)
+    reference = (n_groups - 1) // 2
+    others = np.flatnonzero(known & (np.arange(n_groups) != reference))
+    table = pd.DataFrame(
+        {
+            "quantile": np.arange(1, n_groups + 1),
+            "n": n,
+            "n_cases": n_cases if binary else np.nan,
+            "is_reference": np.arange(n_groups) == reference,
+            "effect": np.nan,
+            "lower": np.nan,
+            "upper": np.nan,
+        }
+    )
+    if not known[reference]:
+        return table
+    kept = known[place]
+    member = place[kept, None] == others
+    design = np.column_stack([np.ones(int(kept.sum())), people.covariates[kept], member])
+    beta, se, _ = (_logistic if binary else _linear)(design, y[kept])
+    beta, se = beta[len(beta) - len(others) :], se[len(se) - len(others) :]
+    scale = np.exp if binary else np.asarray
+    table.loc[reference, ["effect", "lower", "upper"]] = 1.0 if binary else 0.0
+    z = norm.isf(0.025)
+    table.loc[others, "effect"] = scale(beta)
+    table.loc[others, "lower"] = scale(beta - z * se)
+    table.loc[others, "upper"] = scale(beta + z * se)
+    return table
 
 
 def _linear(
