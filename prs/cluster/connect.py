@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from prs.errors import ClusterError, SettingsError
+from prs.files import existing_file
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -67,7 +68,7 @@ def open_client(
         count = workers or os.cpu_count() or 1
         with (
             LocalCluster(
-                n_workers=count, threads_per_worker=threads or 1, dashboard_address=None
+                n_workers=count, threads_per_worker=threads or 1, dashboard_address="127.0.0.1:0"
             ) as cluster,
             Client(cluster) as client,
         ):
@@ -84,6 +85,8 @@ def open_client(
                 remedy="leave out --workers",
             )
         is_file = where.endswith(".json")
+        if is_file:
+            existing_file(where, "scheduler file")  # Dask would wait for it for ever
         try:
             client = Client(
                 address=None if is_file else where,
@@ -111,14 +114,16 @@ def _slurm_cluster(workers: int | None) -> Iterator[object]:
             f"SLURM jobs need dask-jobqueue, which is not installed ({error})",
             remedy="pip install 'prs[cluster]'",
         ) from error
-    try:
-        cluster = SLURMCluster(scheduler_options={"dashboard_address": None})
-    except ValueError as error:  # cores or memory are set nowhere
+    import dask
+
+    lacking = [key for key in ("cores", "memory") if not dask.config.get(f"jobqueue.slurm.{key}")]
+    if lacking:
         raise ClusterError(
-            f"a job is not described: {error}",
-            remedy="describe it in ~/.config/dask/jobqueue.yaml; see docs/how-to/cluster.md",
-        ) from error
-    with cluster:
+            f"a job is not described: its {' and '.join(lacking)} are set nowhere",
+            remedy="describe it in ~/.config/dask/jobqueue.yaml, section jobqueue.slurm; see "
+            "docs/how-to/cluster.md",
+        )
+    with SLURMCluster(scheduler_options={"dashboard_address": ":0"}) as cluster:
         cluster.scale(jobs=workers)
         logger.info("%d jobs submitted:\n%s", workers, cluster.job_script())
         yield cluster

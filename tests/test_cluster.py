@@ -1,0 +1,197 @@
+"""A cluster changes no bit of any result, and a worker that dies loses nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from small_study import SmallStudy, make_small_study
+
+import prs
+from prs.cluster import map_tasks, open_client
+from prs.errors import ClusterError, FileFormatError, SettingsError
+from prs.evaluation.bootstrap import bootstrap_means
+from prs.inputs.lists import read_sample_list
+from prs.ld.splitting import SplitSettings
+
+distributed = pytest.importorskip("distributed", reason="needs the extra prs[cluster]")
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[distributed.Client]:
+    with open_client("local", workers=2) as client:
+        assert client is not None
+        yield client
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> SmallStudy:
+    return make_small_study(tmp_path_factory.mktemp("a clüster") / "study")
+
+
+def pids(client: distributed.Client) -> dict[str, int]:
+    return client.run(os.getpid)
+
+
+def test_results_come_in_order_and_large_ones_by_file(
+    client: distributed.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    held = np.arange(50_000, dtype=np.float64)
+
+    def work(i: int) -> tuple[int, np.ndarray, int]:
+        return i, held * i if i % 2 else held[:3] * i, os.getpid()
+
+    results = map_tasks(work, range(200), client=client)
+    for i, (number, array, pid) in enumerate(results):
+        assert number == i
+        assert pid != os.getpid()
+        assert np.array_equal(array, held * i if i % 2 else held[:3] * i)
+        array += 1  # nobody else's
+    assert np.array_equal(held, np.arange(50_000))
+    assert not list(tmp_path.iterdir()), "the scratch folder is emptied"
+
+
+def test_worker_killed_in_the_middle_loses_nothing(client: distributed.Client) -> None:
+    started = pids(client)
+
+    def work(i: int) -> np.ndarray:
+        time.sleep(0.02)
+        return np.full(20_000, i) + np.random.default_rng(i).standard_normal(20_000)
+
+    found = []
+    for i, result in enumerate(map_tasks(work, range(60), client=client)):
+        found.append(result)
+        if i == 5:
+            os.kill(next(iter(started.values())), signal.SIGKILL)
+    assert all(np.array_equal(result, work(i)) for i, result in enumerate(found))
+    client.wait_for_workers(2, timeout=30)
+    assert set(pids(client).values()) != set(started.values()), "no worker died"
+
+
+def test_work_that_kills_each_worker_is_an_error(client: distributed.Client) -> None:
+    scheduler = client.cluster.scheduler
+    allowed, scheduler.allowed_failures = scheduler.allowed_failures, 0
+
+    def work(_: int) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    try:
+        with pytest.raises(ClusterError, match=r"died(?s:.*)memory"):
+            list(map_tasks(work, [1], client=client))
+    finally:
+        scheduler.allowed_failures = allowed
+    client.wait_for_workers(2, timeout=30)
+
+
+def test_errors_of_workers_are_raised_here(client: distributed.Client) -> None:
+    def work(i: int) -> int:
+        if i == 3:
+            raise FileFormatError("is torn", path="a/b c", line=7, remedy="mend it")
+        return i
+
+    with pytest.raises(FileFormatError, match="a/b c, line 7: is torn\n  Remedy: mend it"):
+        list(map_tasks(work, range(10), client=client))
+
+
+def test_folder_that_workers_do_not_see(
+    client: distributed.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on two machines without a common file system: the file is gone before a worker looks."""
+    saved = __import__("prs.cluster.remote", fromlist=["save_object"]).save_object
+
+    def save_and_hide(path: Path, packed: object) -> None:
+        saved(path, packed)
+        path.unlink()
+
+    monkeypatch.setattr("prs.cluster.remote.save_object", save_and_hide)
+    with pytest.raises(ClusterError, match="does not see the folder"):
+        list(map_tasks(str, range(2), client=client))
+
+
+def test_what_cannot_be_opened_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prs.cluster.connect.CONNECT_TIMEOUT", 0.2)
+    cases = {
+        ("tcp://127.0.0.1:9", None): (ClusterError, "no Dask scheduler answers"),
+        (str(tmp_path / "none.json"), None): (FileFormatError, "no such scheduler file"),
+        ("nonsense", None): (ClusterError, "no Dask scheduler answers"),
+        ("tcp://127.0.0.1:9", 3): (SettingsError, "their number cannot be chosen"),
+        ("slurm", None): (SettingsError, "how many jobs"),
+        ("local", 0): (SettingsError, "at least 1"),
+        (None, 2): (SettingsError, "without a cluster"),
+    }
+    for (where, workers), (kind, message) in cases.items():
+        with pytest.raises(kind, match=message), open_client(where, workers=workers):
+            pass
+
+
+def test_slurm_jobs_that_are_not_described() -> None:
+    pytest.importorskip("dask_jobqueue", reason="needs the extra prs[cluster]")
+    with (
+        pytest.raises(ClusterError, match="a job is not described"),
+        open_client("slurm", workers=1),
+    ):
+        pass
+
+
+def test_ld_has_the_same_bytes(
+    client: distributed.Client, study: SmallStudy, tmp_path: Path
+) -> None:
+    people = read_sample_list(study.keep("AAA"))
+    genotypes = prs.open_genotypes(study.reference)
+    for name, cluster in {"here": None, "there": client}.items():
+        split = SplitSettings(min_size=5, max_size=20)
+        ld = prs.compute_ld(genotypes, samples=people, split=split, client=cluster)
+        assert ld.n_blocks > 4
+        prs.write_ld(ld, tmp_path / name, resume=name == "there", client=cluster)
+    assert (tmp_path / "here").read_bytes() == (tmp_path / "there").read_bytes()
+
+
+def test_scores_are_the_same_to_the_bit(
+    client: distributed.Client, study: SmallStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genotypes = prs.open_genotypes(study.target)
+    rng = np.random.default_rng(1)
+    weights = prs.Weights(
+        study.variants, rng.standard_normal((160, 9)), tuple(f"s{i}" for i in range(9))
+    )
+    monkeypatch.setattr("prs.weights.product._PIECE", 50)
+    for missing in ("mean", "skip"):
+        here = prs.score(genotypes, weights, missing=missing, average=True)
+        there = prs.score(genotypes, weights, missing=missing, average=True, client=client)
+        assert np.array_equal(here.values, there.values)
+        assert np.array_equal(here.missing_rate, there.missing_rate)
+    some = genotypes.subset(samples=np.arange(0, 480, 7), variants=slice(20, None))
+    here, there = (prs.score(some, weights, client=one) for one in (None, client))
+    assert np.array_equal(here.values, there.values)
+
+
+def test_clumps_are_the_same(client: distributed.Client, study: SmallStudy) -> None:
+    genotypes = prs.open_genotypes(study.reference)
+    statistics = prs.harmonise(
+        prs.read_sumstats(study.sumstats("AAA"), population="AAA"),
+        genotypes.variants,
+        eaf=genotypes.eaf(),
+    )
+    here, there = (
+        prs.clump_and_threshold(statistics, genotypes, r2=(0.1, 0.2, 0.5), client=one)
+        for one in (None, client)
+    )
+    assert here.names == there.names
+    pd.testing.assert_frame_equal(here.to_frame(), there.to_frame(), check_exact=True)
+
+
+def test_bootstrap_is_the_same_to_the_bit(client: distributed.Client) -> None:
+    rng = np.random.default_rng(5)
+    columns, strata = rng.standard_normal((301, 3)), rng.integers(0, 3, 301)
+    here, there = (
+        bootstrap_means(columns, strata, n_bootstrap=150, seed=4, stage=(2,), client=one)
+        for one in (None, client)
+    )
+    assert np.array_equal(here, there)
