@@ -249,7 +249,7 @@ def clump_grid(
     )
     found = clump_by_windows(work, n_threads, client)
     for cell, owner in zip(cells, found, strict=True):
-        owners[cell][rows] = np.where(owner >= 0, rows[owner], -1)
+        owners[cell][rows] = np.where(owner >= 0, rows[np.maximum(owner, 0)], -1)
     return owners
 
 
