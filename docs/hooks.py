@@ -1,0 +1,88 @@
+"""What mkdocs fills in at build time: public names, commands, changes. Nothing can go stale."""
+
+from __future__ import annotations
+
+import ast
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from typer.main import get_command
+from typer.testing import CliRunner
+
+ROOT = Path(__file__).resolve().parents[1]
+
+#: Headings of the Python reference, and which rooms come under each, in the order of the chain.
+ROOMS = {
+    "Whole studies": ("study", "pipeline", "simulate"),
+    "Checking inputs": ("doctor",),
+    "Genotypes, statistics and people": ("inputs", "variants", "matching", "samples", "quality"),
+    "LD": ("ld",),
+    "Weights": ("weights",),
+    "Scores": ("scoring",),
+    "Ancestry": ("ancestry",),
+    "Evaluation": ("evaluation", "individuals", "people"),
+    "Report": ("report",),
+    "Errors": ("errors",),
+}
+OTHERS = "Others"
+
+
+def public_names() -> dict[str, list[str]]:
+    """Return the public names as ``prs.module.name``, by heading, from ``prs/__init__.pyi``."""
+    tree = ast.parse((ROOT / "prs" / "__init__.pyi").read_text(encoding="utf-8"))
+    found: dict[str, list[str]] = {heading: [] for heading in (*ROOMS, OTHERS)}
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            room = node.module.split(".")[0]
+            heading = next((h for h, rooms in ROOMS.items() if room in rooms), OTHERS)
+            found[heading] += [f"prs.{node.module}.{alias.name}" for alias in node.names]
+    return {heading: names for heading, names in found.items() if names}
+
+
+def python_reference() -> str:
+    """Return the Markdown of the Python reference; mkdocstrings fills in the docstrings."""
+    parts = []
+    for heading, names in public_names().items():
+        parts.append(f"## {heading}")
+        parts += [f"::: {name}" for name in names]
+    return "\n\n".join(parts)
+
+
+def command_reference() -> str:
+    """Return the Markdown of the command line: what each command says of itself."""
+    from prs.cli import app
+
+    runner = CliRunner()
+    parts = []
+    for name in get_command(app).commands:  # type: ignore[attr-defined]
+        said = runner.invoke(app, [name, "--help"], prog_name="prs", terminal_width=100)
+        usage, _, text = said.output.strip().partition("\n")
+        about, _, options = text.partition("\nOptions:")
+        about, _, arguments = about.partition("\nArguments:")
+        shown = usage.removeprefix("Usage: ")
+        if arguments:
+            shown += f"\n\nArguments:{arguments.rstrip()}"
+        shown += f"\n\nOptions:{options}"
+        parts.append(f"## prs {name}\n\n{textwrap.dedent(about).strip()}\n\n```text\n{shown}\n```")
+    return "\n\n".join(parts)
+
+
+def changes() -> str:
+    """Return CHANGELOG.md below its title."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    return re.sub(r"\A# .*\n", "", text)
+
+
+_FILLED = {
+    "reference/python.md": python_reference,
+    "reference/commands.md": command_reference,
+    "reference/changes.md": changes,
+}
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Append what is made at build time to the pages that are made so (mkdocs calls this)."""
+    made = _FILLED.get(page.file.src_uri)
+    return markdown if made is None else f"{markdown}\n\n{made()}\n"
