@@ -195,3 +195,41 @@ def test_bootstrap_is_the_same_to_the_bit(client: distributed.Client) -> None:
         for one in (None, client)
     )
     assert np.array_equal(here, there)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"phi": ("auto", 1e-2), "n_iter": 101, "n_burnin": 40, "keep_draws": True},
+        {"until": "converged", "max_iter": 450, "keep_draws": True, "max_draws": 20},
+        {"target": "reference", "phi": "auto", "n_iter": 60, "n_burnin": 20},
+    ],
+    ids=["grid", "converged", "reference"],
+)
+def test_chains_are_the_same_to_the_bit(
+    client: distributed.Client,
+    study: SmallStudy,
+    settings: dict[str, object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A chain's numbers do not depend on which others run beside it, nor on where it was cut."""
+    monkeypatch.setattr("prs.weights.csx_cluster.SPAN", 40)
+    genotypes = prs.open_genotypes(study.reference)
+    ld = {
+        pop: prs.compute_ld(genotypes, samples=read_sample_list(study.keep(pop)), population=pop)
+        for pop in ("AAA", "BBB")
+    }
+    statistics = {pop: prs.read_sumstats(study.sumstats(pop), population=pop) for pop in ld}
+    here, there = (
+        prs.fit_csx(statistics, ld, seed=9, n_chains=3, client=one, **settings)
+        for one in (None, client)
+    )
+    for name in ("beta_mean", "beta_sd", "psi_mean", "phi_trace"):
+        assert np.array_equal(getattr(here, name), getattr(there, name), equal_nan=True), name
+    for pop in ld:
+        for name in ("sigma_trace", "explained_trace", "prediction_trace"):
+            assert np.array_equal(getattr(here, name)[pop], getattr(there, name)[pop]), name
+        if here.draws is not None:
+            assert np.array_equal(here.draws[pop], there.draws[pop])
+    assert here.settings == there.settings
+    assert here.weights().metadata == there.weights().metadata

@@ -5,5 +5,7 @@ results in the order of the items; whether threads or workers did it changes no 
 """
 
 from prs.cluster.connect import open_client as open_client
+from prs.cluster.remote import Shared as Shared
+from prs.cluster.remote import share as share
 from prs.cluster.tasks import count_threads as count_threads
 from prs.cluster.tasks import map_tasks as map_tasks

@@ -32,7 +32,7 @@ from prs.errors import ClusterError, PrsError
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-__all__ = ["map_on_workers"]
+__all__ = ["Shared", "map_on_workers", "share"]
 
 logger = logging.getLogger(__name__)
 
@@ -123,11 +123,55 @@ def _call(path: str, out: str, item: Any) -> Any:
     return _Left(out)
 
 
+class Shared:
+    """A large object of which a worker reads one copy, however many calls of `map_tasks` use it.
+
+    Parameters
+    ----------
+    thing : object
+        What is shared; it is not to be changed.
+    path : Path, optional
+        Its file, where others than this process are to have it.
+    """
+
+    def __init__(self, thing: Any, path: Path | None = None) -> None:
+        self._thing, self._path = thing, path
+
+    def get(self) -> Any:
+        """Return the object."""
+        return self._thing
+
+    def __reduce__(self) -> tuple[Callable[[str], Shared], tuple[str]]:
+        """Travel as the file's name."""
+        return _open_shared, (str(self._path),)
+
+
+@contextmanager
+def share(thing: Any, client: Client | None) -> Iterator[Shared]:
+    """Yield a handle of an object that may be part of functions and items of `map_tasks`."""
+    if client is None:
+        yield Shared(thing)
+        return
+    with _scratch_folder(client) as folder:
+        save_object(folder / "shared", pack_object(thing))
+        yield Shared(thing, folder / "shared")
+
+
+@lru_cache(maxsize=2)  # what stays over many calls, and what is new in each
+def _open_shared(path: str) -> Shared:
+    return Shared(_load(path), Path(path))
+
+
 @lru_cache(maxsize=2)
 def _load_function(path: str) -> Callable[[Any], Any]:
     """Return the function of a file; a worker reads it once."""
+    function: Callable[[Any], Any] = _load(path)
+    return function
+
+
+def _load(path: str) -> Any:
     try:
-        function: Callable[[Any], Any] = load_object(Path(path))
+        return load_object(Path(path))
     except FileNotFoundError as error:
         raise ClusterError(
             f"a worker does not see the folder {Path(path).parent.parent}, through which data "
@@ -135,7 +179,6 @@ def _load_function(path: str) -> Callable[[Any], Any]:
             remedy="set prs.scratch in Dask's configuration, or DASK_PRS__SCRATCH in the "
             "environment, to a folder that all workers see",
         ) from error
-    return function
 
 
 @contextmanager

@@ -34,7 +34,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -55,6 +55,9 @@ from prs.weights.csx_posterior import (
 )
 from prs.weights.csx_run import CHECKPOINT_EVERY, run_chains
 from prs.weights.csx_settings import ChainSettings
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 __all__ = ["CsxPosterior", "fit_csx"]
 
@@ -92,6 +95,7 @@ def fit_csx(
     ld_dtype: LdDtype = "float32",
     checkpoint: str | Path | None = None,
     checkpoint_every: float = CHECKPOINT_EVERY,
+    client: Client | None = None,
 ) -> CsxPosterior:
     """Fit PRS-CS (one population) or PRS-CSx (several) to GWAS summary statistics.
 
@@ -153,6 +157,10 @@ def fit_csx(
         the result is safe.
     checkpoint_every : float
         Seconds between two savings.
+    client : distributed.Client, optional
+        A cluster whose workers run the chains, each a task of up to 250 iterations with
+        `n_threads` threads (default: 1); the bits are those of a run without it. With it the
+        checkpoint is written between tasks.
 
     Returns
     -------
@@ -224,7 +232,7 @@ def fit_csx(
         n_burnin=int(n_burnin),
         thin=int(thin),
         seed=int(seed),
-        n_threads=count_threads(n_threads),
+        n_threads=count_threads(n_threads if client is None else n_threads or 1),
         keep_draws=keep_draws,
         n_values=len(values),
         max_draws=int(max_draws),
@@ -236,7 +244,12 @@ def fit_csx(
 
         kind = ReferenceChains
     result = run_chains(
-        model, settings, kind, checkpoint=checkpoint, checkpoint_every=checkpoint_every
+        model,
+        settings,
+        kind,
+        checkpoint=checkpoint,
+        checkpoint_every=checkpoint_every,
+        client=client,
     )
     posterior = summarise_chains(
         model,

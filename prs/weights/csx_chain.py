@@ -54,6 +54,7 @@ class Chains:
 
     def __init__(self, model: CsxModel, settings: ChainSettings) -> None:
         self.model, self.settings = model, settings
+        self.first_chain = 0  # number of the first one, for messages
         n_chains = len(settings.start)
         n_effects, n_variants = len(model.b), len(model.variants)
         n_groups, n_populations = model.n_groups, len(model.populations)
@@ -285,7 +286,7 @@ class Chains:
         raise SamplerError(
             f"the chain diverged: block {model.block_number[block]} of {name} "
             f"({len(rows):,} variants) holds numbers that are not finite after "
-            f"{self.iteration + 1} iterations of chain {c + 1}",
+            f"{self.iteration + 1} iterations of chain {self.first_chain + c + 1}",
             rows=model.variants.describe(rows[[0, -1]]),
             remedy="check that the LD reference and the summary statistics of this population "
             "are of the same people and alleles; psi_max=1 restrains it",

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,10 @@ from prs.weights.csx_convergence import (
 from prs.weights.csx_model import CsxModel
 from prs.weights.csx_settings import ChainSettings, Team, start_team
 
-__all__ = ["ChainResult", "run_chains"]
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["ChainResult", "Loop", "run_chains"]
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +84,7 @@ def run_chains(
     *,
     checkpoint: str | Path | None = None,
     checkpoint_every: float = CHECKPOINT_EVERY,
+    client: Client | None = None,
 ) -> ChainResult:
     """Run all chains for all iterations, or until their predictions are exact enough.
 
@@ -95,6 +99,8 @@ def run_chains(
         is over: the same run then returns its result at once.
     checkpoint_every : float
         Seconds between two savings.
+    client : distributed.Client, optional
+        A cluster whose workers make the iterations, a chain a task.
 
     Raises
     ------
@@ -103,7 +109,12 @@ def run_chains(
     CheckpointError
         If the checkpoint is of another run, or cannot be read.
     """
-    loop = _Loop(model, settings, kind)
+    if client is None:
+        loop = Loop(model, settings, kind)
+    else:
+        from prs.weights.csx_cluster import ClusterLoop
+
+        loop = ClusterLoop(model, settings, kind, client)
     with threadpool_limits(1, "blas"), start_team(settings.n_threads) as team:
         if checkpoint is None:
             for _ in loop.iterate(team):
@@ -122,7 +133,7 @@ def run_chains(
         return loop.result(team)
 
 
-class _Loop:
+class Loop:
     """One run: its chains, its traces and its windows.
 
     The iterations are cut into windows at `edges`; the totals of the last two windows count, and
@@ -157,16 +168,17 @@ class _Loop:
             disable=None,
         ) as bar:
             while progress.iteration < settings.n_iter and not progress.is_settled:
-                self._step(team)
+                self.step(team)
                 if progress.iteration in self.edges:
-                    self._end_window(team)
+                    self.end_window(team)
                 bar.update()
                 if learns and not bar.disable and progress.iteration % 20 == 0:
                     phi = np.exp(np.log(self.chains.phi).mean())
                     bar.set_postfix_str(f"phi {phi:.1e}", refresh=False)
                 yield
 
-    def _step(self, team: Team) -> None:
+    def step(self, team: Team) -> None:
+        """Make one iteration, and note it in the traces."""
         chains, traces, progress = self.chains, self.traces, self.progress
         i = progress.iteration
         chains.step(team, accumulate=self._counts(i))
@@ -174,21 +186,24 @@ class _Loop:
         explained = chains.pair_sums[..., 0] - chains.pair_sums[..., 1]
         traces.variance[:, i] = explained.sum(axis=1)
         for k, part in enumerate(self.parts):
-            traces.predictions[:, i, k] = chains.beta[:, part] @ self.model.directions[:, part].T
+            directions = self.model.directions[:, part]
+            for c, beta in enumerate(chains.beta):  # so that chains side by side sum as one alone
+                traces.predictions[c, i, k] = directions @ beta[part]
         progress.iteration = i + 1
         if self.settings.keep_draws and self._counts(i):
-            self._keep_draw(i + 1)
+            self.keep_draw(i + 1, chains.beta)
 
     def _counts(self, i: int) -> bool:
         """Whether iteration `i` (from 0) may count: a run with a tolerance cannot know."""
         return self.settings.tolerance is not None or i >= self.settings.n_burnin
 
-    def _keep_draw(self, at: int) -> None:
+    def keep_draw(self, at: int, beta: NDArray[np.float64 | np.float32]) -> None:
+        """Keep the effects after iteration `at` as a draw, if it is one of those kept."""
         settings, progress = self.settings, self.progress
         since = 0 if settings.tolerance is not None else settings.n_burnin
         if (at - since) % progress.stride:
             return
-        progress.draws.append(self.chains.beta.astype(np.float32))
+        progress.draws.append(beta.astype(np.float32))
         progress.draw_at.append(at)
         if settings.tolerance is not None and len(progress.draws) > settings.max_draws:
             progress.stride *= 2
@@ -200,7 +215,7 @@ class _Loop:
         progress.draws = [progress.draws[i] for i in kept]
         progress.draw_at = [progress.draw_at[i] for i in kept]
 
-    def _end_window(self, team: Team) -> None:
+    def end_window(self, team: Team) -> None:
         """Put the window's totals aside, and stop where the tolerance is reached."""
         totals = self.chains.take_totals()
         progress, settings = self.progress, self.settings
