@@ -31,8 +31,10 @@ _UNDECIDED = -1  # as in `prs.kernels.clump`, which is imported when it is neede
 _PLANE_BYTES = 1 << 28
 #: Windows that a thread gets of each sweep, where memory does not ask for more of them.
 _WINDOWS_PER_THREAD = 4
-#: So many times what a variant reaches is a window at least, so that borders are few.
-_LEAST_REACHES = 16
+#: A window is so many times what a variant reaches, so that borders are few, or as large as
+#: stays in the processor's cache: either where memory allows it.
+_LEAST_REACHES = 8
+_CACHE_BYTES = 1 << 23
 #: Workers of a cluster for whom there is work; their number is not asked for.
 _CLUSTER_THREADS = 16
 #: From so many cells on, r2 of all pairs is computed once and kept, as far as it is not small
@@ -68,6 +70,8 @@ class WindowClumper:
         r2 and distance (1,000 base pairs) of each of the C cells.
     by_haplotype : bool
         Which r2.
+    haploid : ndarray of bool, shape (N,), or None
+        Who has one copy of these variants; None for nobody.
     """
 
     genotypes: Genotypes
@@ -77,6 +81,7 @@ class WindowClumper:
     key: NDArray[np.int64]
     cells: tuple[tuple[float, float], ...]
     by_haplotype: bool
+    haploid: NDArray[np.bool_] | None = None
 
     @property
     def keeps_pairs(self) -> bool:
@@ -99,7 +104,9 @@ class WindowClumper:
         from prs.kernels.clump import clump_pairs, clump_variants
 
         start, stop, owners = item
-        planes, sums = read_planes(self.genotypes, self.reference_index[start:stop], self.people)
+        planes, sums = read_planes(
+            self.genotypes, self.reference_index[start:stop], self.people, self.haploid
+        )
         order = self.order[(self.order >= start) & (self.order < stop)] - start
         n_people = len(self.people)
         reaches = {kb: self.reach(kb, slice(start, stop)) for _, kb in self.cells}
@@ -152,8 +159,9 @@ def _window_size(
     """Return how many variants a window has."""
     n_variants = len(first)
     plane_bytes = 3 * 8 * -(-len(work.people) // 64)
-    size = max(1, _PLANE_BYTES // n_threads // plane_bytes)
     reach = int(np.mean(last - first)) if n_variants else 1
+    size = max(_LEAST_REACHES * reach, _CACHE_BYTES // plane_bytes)
+    size = max(1, min(size, _PLANE_BYTES // n_threads // plane_bytes))
     if work.keeps_pairs:
         size = min(size, _PAIRS_OF_WINDOW // reach + 1)
     if n_threads > 1:
