@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 _MAX_STEPS = 60  # of stepping out; the slices below are never that wide
-_TOGETHER = 32  # factors whose logs are taken as the log of their product
+_TOGETHER = 64  # factors whose logs are taken as the log of their product
 
 
 @jit_vector
@@ -144,17 +144,21 @@ def draw_local_scales(
 @jit_vector
 def _sum_log_growth(u: NDArray[np.float64], phi: float, lower: float, shrink: float) -> float:
     """Return the sum of log(1 + phi v), v = lower + (u - lower) shrink."""
+    n_rows = len(u) // _TOGETHER
+    whole = n_rows * _TOGETHER
+    rows = u[:whole].reshape((n_rows, _TOGETHER))
     total = 0.0
-    for first in range(0, len(u), _TOGETHER):
-        last = min(first + _TOGETHER, len(u))
+    for r in range(n_rows):
         product = 1.0
-        for j in range(first, last):
-            product *= 1.0 + phi * (lower + (u[j] - lower) * shrink)
+        for j in range(_TOGETHER):
+            product *= 1.0 + phi * (lower + (rows[r, j] - lower) * shrink)
         if product < 1e300:
             total += math.log(product)
         else:
-            for j in range(first, last):
-                total += math.log(1.0 + phi * (lower + (u[j] - lower) * shrink))
+            for j in range(_TOGETHER):
+                total += math.log(1.0 + phi * (lower + (rows[r, j] - lower) * shrink))
+    for j in range(whole, len(u)):
+        total += math.log(1.0 + phi * (lower + (u[j] - lower) * shrink))
     return total
 
 
@@ -167,19 +171,25 @@ def _sum_log_scales(
     shrink: float,
 ) -> float:
     """Return the sum of log v over variants with enough copies, v = lower + (u - lower) shrink."""
+    n_rows = len(u) // _TOGETHER
+    whole = n_rows * _TOGETHER
+    rows = u[:whole].reshape((n_rows, _TOGETHER))
+    counts = copies[:whole].reshape((n_rows, _TOGETHER))
     total = 0.0
-    for first in range(0, len(u), _TOGETHER):
-        last = min(first + _TOGETHER, len(u))
+    for r in range(n_rows):
         product = 1.0
-        for j in range(first, last):
-            v = lower + (u[j] - lower) * shrink
-            product *= v if copies[j] >= at_least else 1.0
+        for j in range(_TOGETHER):
+            v = lower + (rows[r, j] - lower) * shrink
+            product *= v if counts[r, j] >= at_least else 1.0
         if 1e-290 < product < 1e300:
             total += math.log(product)
         else:
-            for j in range(first, last):
-                if copies[j] >= at_least:
-                    total += math.log(lower + (u[j] - lower) * shrink)
+            for j in range(_TOGETHER):
+                if counts[r, j] >= at_least:
+                    total += math.log(lower + (rows[r, j] - lower) * shrink)
+    for j in range(whole, len(u)):
+        if copies[j] >= at_least:
+            total += math.log(lower + (u[j] - lower) * shrink)
     return total
 
 

@@ -56,8 +56,8 @@ def draw_block_effects(
     """Draw the effects of some blocks jointly: N(D^-1 b, v D^-1), D = R + diag(u), v = sigma/N.
 
     Parameters are those of `prs.kernels.csx_sweep.sweep_effects`; ``sums`` is NaN for a block
-    whose D is not positive definite. With D = L L', t = L^-1 b + sqrt(v) z and beta = L'^-1 t, so that
-    beta'D beta = t't.
+    whose D is not positive definite. With D = L L', t = L^-1 b + sqrt(v) z and
+    beta = L'^-1 t, so that beta'D beta = t't.
     """
     for item in range(len(items)):
         block = items[item]

@@ -27,7 +27,7 @@ from prs.kernels.rng import draw_uniform
 __all__ = ["apply_scale", "choose_small", "draw_scale", "log_scale_density"]
 
 _MAX_STEPS = 60
-_TOGETHER = 32  # factors whose logs are taken as the log of their product
+_TOGETHER = 64  # factors whose logs are taken as the log of their product
 
 
 @jit
@@ -60,14 +60,16 @@ def choose_small(
 @jit_vector
 def _sum_log_outside(u: NDArray[np.float64], phi: float, x_0: float, q: float) -> float:
     """Return the sum of q log(1 + z) + log(1 + (x_0 z)^2), z = phi u."""
+    n_rows = len(u) // _TOGETHER
+    whole = n_rows * _TOGETHER
+    rows = u[:whole].reshape((n_rows, _TOGETHER))
     log_grown = 0.0
     log_odds = 0.0
-    for first in range(0, len(u), _TOGETHER):
-        last = min(first + _TOGETHER, len(u))
+    for r in range(n_rows):
         grown = 1.0
         odds = 1.0
-        for j in range(first, last):
-            z = phi * u[j]
+        for j in range(_TOGETHER):
+            z = phi * rows[r, j]
             w = z * x_0  # 1 - q(x) = 1 / (1 + w^2)
             grown *= 1.0 + z
             odds *= 1.0 + w * w
@@ -75,11 +77,16 @@ def _sum_log_outside(u: NDArray[np.float64], phi: float, x_0: float, q: float) -
             log_grown += math.log(grown)
             log_odds += math.log(odds)
         else:
-            for j in range(first, last):
-                z = phi * u[j]
+            for j in range(_TOGETHER):
+                z = phi * rows[r, j]
                 w = min(z * x_0, 1e150)
                 log_grown += math.log(1.0 + z)
                 log_odds += math.log(1.0 + w * w)
+    for j in range(whole, len(u)):
+        z = phi * u[j]
+        w = min(z * x_0, 1e150)
+        log_grown += math.log(1.0 + z)
+        log_odds += math.log(1.0 + w * w)
     return q * log_grown + log_odds
 
 

@@ -57,34 +57,47 @@ def _prepare(
     diagonal: NDArray[np.float64],
     u: NDArray[np.float64],
     beta: NDArray[np.float64],
+    residual: NDArray[np.float64],
     v: float,
     inverse: NDArray[np.float64],
     shock: NDArray[np.float64],
     fixed: NDArray[np.float64],
+    r: NDArray[Any],
+    others: NDArray[Any],
 ) -> None:
     """Set what a block's draws need: the change of beta_j is ``r_j inverse_j + fixed_j``.
 
-    `shock` holds normal draws and is scaled by their standard deviations.
+    `shock` holds normal draws and is scaled by their standard deviations; the last four are wider
+    than the block, as a panel may be: nothing changes beyond it.
     """
-    for i in range(len(u)):
+    m = len(u)
+    for i in range(m):
         inverse[i] = 1.0 / (diagonal[i] + u[i])
+    for i in range(m):
         shock[i] *= math.sqrt(v * inverse[i])
+    for i in range(m):
         fixed[i] = shock[i] - beta[i] * u[i] * inverse[i]
+    for i in range(m):
+        r[i] = residual[i]
+    for i in range(m, len(r)):
+        inverse[i] = 0.0
+        fixed[i] = 0.0
+        r[i] = 0.0
+    for i in range(len(others)):
+        others[i] = 0.0
 
 
 @jit_vector
 def _take_corner(near: NDArray[np.float64], matrix: NDArray[Any], j: int, unit: float) -> None:
-    """Set `near` (8, 8) to R among the effects from the j-th on; 0 beyond the last."""
+    """Set the upper part of `near` (8, 8) to R among the effects from the j-th on; 0 beyond."""
     n = len(matrix) - j
-    if n >= _WIDTH:
-        for k in range(_WIDTH):
+    for k in range(_WIDTH - 1):
+        if k < n and n >= _WIDTH:
             for i in range(_WIDTH):
                 near[k, i] = matrix[j + k, j + i] * unit
-        return
-    near[:] = 0.0
-    for k in range(n):
-        for i in range(n):
-            near[k, i] = matrix[j + k, j + i] * unit
+        else:
+            for i in range(_WIDTH):
+                near[k, i] = matrix[j + k, j + i] * unit if max(i, k) < n else 0.0
 
 
 @jit_vector
@@ -96,16 +109,32 @@ def _draw_panel(
     c: int,
     j: int,
     change: NDArray[np.float64],
-    left: NDArray[np.float64],
 ) -> None:
-    """Draw 8 effects in turn: `change` is set, and `left` to what r[c] becomes there."""
-    for k in range(_WIDTH):
-        left[k] = r[c, j + k]
-    for k in range(_WIDTH):
-        d = left[k] * inverse[c, j + k] + fixed[c, j + k]
-        change[k] = d
-        for i in range(_WIDTH):
-            left[i] -= d * near[k, i]
+    """Set `change` to what the draws of 8 effects in turn change them by.
+
+    Written out, so that nothing but sums and products lies between one draw and the next.
+    """
+    a = near
+    v, f = inverse, fixed
+    d0 = r[c, j] * v[c, j] + f[c, j]
+    left = r[c, j + 1] - a[0, 1] * d0
+    d1 = left * v[c, j + 1] + f[c, j + 1]
+    left = r[c, j + 2] - a[0, 2] * d0 - a[1, 2] * d1
+    d2 = left * v[c, j + 2] + f[c, j + 2]
+    left = r[c, j + 3] - a[0, 3] * d0 - a[1, 3] * d1 - a[2, 3] * d2
+    d3 = left * v[c, j + 3] + f[c, j + 3]
+    left = r[c, j + 4] - a[0, 4] * d0 - a[1, 4] * d1 - a[2, 4] * d2 - a[3, 4] * d3
+    d4 = left * v[c, j + 4] + f[c, j + 4]
+    left = r[c, j + 5] - a[0, 5] * d0 - a[1, 5] * d1 - a[2, 5] * d2 - a[3, 5] * d3 - a[4, 5] * d4
+    d5 = left * v[c, j + 5] + f[c, j + 5]
+    left = r[c, j + 6] - a[0, 6] * d0 - a[1, 6] * d1 - a[2, 6] * d2 - a[3, 6] * d3
+    left = left - a[4, 6] * d4 - a[5, 6] * d5
+    d6 = left * v[c, j + 6] + f[c, j + 6]
+    left = r[c, j + 7] - a[0, 7] * d0 - a[1, 7] * d1 - a[2, 7] * d2 - a[3, 7] * d3
+    left = left - a[4, 7] * d4 - a[5, 7] * d5 - a[6, 7] * d6
+    d7 = left * v[c, j + 7] + f[c, j + 7]
+    change[0], change[1], change[2], change[3] = d0, d1, d2, d3
+    change[4], change[5], change[6], change[7] = d4, d5, d6, d7
 
 
 @jit_vector
@@ -243,57 +272,51 @@ def sweep_effects(
     widest = 0
     for item in range(len(items)):
         widest = max(widest, starts[items[item] + 1] - starts[items[item]])
-    shape = (n_chains, widest + _WIDTH)  # a panel may reach beyond the block: nothing changes there
-    near_u, small = np.empty(shape), np.empty(shape)
-    inverse, shock, fixed = np.empty(shape), np.empty(shape), np.empty(shape)
-    r_all, h_all = np.empty(shape, precision.dtype), np.empty(shape, precision.dtype)
-    near = np.zeros((_WIDTH, _WIDTH))
-    change, left = np.zeros(_WIDTH), np.zeros(_WIDTH)
+    shape = (n_chains, widest + _WIDTH)
+    near_u, small, shock = np.empty(shape), np.empty(shape), np.empty(shape)
+    inverse, fixed = np.empty(shape), np.empty(shape)
+    r, others = np.empty(shape, precision.dtype), np.empty(shape, precision.dtype)
+    near, change = np.zeros((_WIDTH, _WIDTH)), np.zeros(_WIDTH)
     step, one = np.zeros(_WIDTH, precision.dtype), np.zeros(1, precision.dtype)
     for item in range(len(items)):
         block = items[item]
         start, stop = starts[block], starts[block + 1]
         m = stop - start
         base = ld_starts[block]
-        own = diagonal[start:stop]
         for c in range(n_chains):
             stream = streams[block, c]
             for i in range(m):
+                shock[c, i] = draw_normal(stream)
+            for i in range(m):
                 j = index[start + i]
                 near_u[c, i] = u[c, j]
-                small[c, i] = 1.0 if is_small[c, j] else 0.0
-                shock[c, i] = draw_normal(stream)
-                r_all[c, i] = residual[c, start + i]
-                h_all[c, i] = 0.0
+                small[c, i] = is_small[c, j]
             _prepare(
-                own, near_u[c, :m], beta[c, start:stop], noise[c, block],
-                inverse[c, :m], shock[c, :m], fixed[c, :m],
+                diagonal[start:stop], near_u[c, :m], beta[c, start:stop], residual[c, start:stop],
+                noise[c, block], inverse[c, : m + _WIDTH], shock[c, :m], fixed[c, : m + _WIDTH],
+                r[c, : m + _WIDTH], others[c, :m],
             )  # fmt: skip
-            for i in range(m, m + _WIDTH):
-                r_all[c, i] = inverse[c, i] = fixed[c, i] = 0.0
         matrix = ld[base : base + m * m].reshape((m, m))
         for j in range(0, m, _WIDTH):
             n = min(_WIDTH, m - j)
             _take_corner(near, matrix, j, ld_unit)
-            for k in range(n):
-                near[k, k] = diagonal[start + j + k]
             for c in range(n_chains):
-                _draw_panel(near, r_all, inverse, fixed, c, j, change, left)
+                _draw_panel(near, r, inverse, fixed, c, j, change)
                 for k in range(_WIDTH):
                     step[k] = change[k] * ld_unit
-                _subtract_columns(r_all, c, matrix, j, step)
+                _subtract_columns(r, c, matrix, j, step)
                 for k in range(n):
                     t = start + j + k
-                    r_all[c, j + k] = left[k]
+                    off = diagonal[t] - matrix[j + k, j + k] * ld_unit
+                    r[c, j + k] -= off * change[k]
                     beta[c, t] += change[k]
                     if moves[c] and small[c, j + k] == 0.0:
                         one[0] = beta[c, t] * ld_unit
-                        _add_column(h_all, c, matrix, j + k, one)
-                        off = diagonal[t] - matrix[j + k, j + k] * ld_unit
-                        h_all[c, j + k] += off * beta[c, t]
+                        _add_column(others, c, matrix, j + k, one)
+                        others[c, j + k] += off * beta[c, t]
         for c in range(n_chains):
             for i in range(m):
-                residual[c, start + i] = r_all[c, i]
+                residual[c, start + i] = r[c, i]
             here = beta[c, start:stop]
             data = b[min(c, len(b) - 1), start:stop]
             rest = residual[c, start:stop]
@@ -305,7 +328,7 @@ def sweep_effects(
                 )  # fmt: skip
             if moves[c]:
                 _add_up_small(
-                    small[c, :m], here, data, rest, h_all[c, :m],
+                    small[c, :m], here, data, rest, others[c, :m],
                     product[c, start:stop], small_sums[c, block],
                 )  # fmt: skip
 
