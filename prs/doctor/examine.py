@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prs.doctor.findings import CheckReport, Finding, Verdict
-from prs.doctor.pairs import check_against_outcome, check_pairs
+from prs.doctor.pairs import check_against_outcome, check_pairs, check_shared_with_target
+from prs.doctor.shared_people import Correlations, ld_of_genotypes, ld_of_panel
 from prs.doctor.statistics import (
     check_duplicates,
     check_effect_allele,
@@ -83,6 +84,7 @@ class _Panel:
     ld: LDReference | None
     n_people: int | None
     name: str
+    correlations: Correlations
 
 
 def check(
@@ -129,14 +131,7 @@ def check(
     for population in sources:
         doctor.examine(population, genotypes)
     doctor.compare_panels()
-    doctor.findings += check_pairs(doctor.statistics)
-    if genotypes is not None and cohort is not None:
-        for population, statistics in doctor.statistics.items():
-            try:
-                doctor.findings.append(check_against_outcome(statistics, genotypes, cohort))
-            except PrsError as error:
-                subject = f"{population} statistics and the target's outcome"
-                doctor.findings.append(finding_of_error(error, subject))
+    doctor.compare_pairs(genotypes, cohort)
     doctor.estimate(n_threads)
     return CheckReport(tuple(doctor.findings), time.perf_counter() - start)
 
@@ -210,13 +205,20 @@ class _Doctor:
             if source.ld is not None:
                 ld = open_ld(source.ld, population=population)
                 name = f"LD reference {Path(source.ld).name}"
-                panel = _Panel(ld.variants, ld.eaf, ld, ld.n_samples, name)
+                panel = _Panel(ld.variants, ld.eaf, ld, ld.n_samples, name, ld_of_panel(ld))
             else:
                 genotypes = source.reference if source.reference is not None else target
                 if genotypes is None:
                     return None
                 name = "reference genotypes" if source.reference is not None else "target genotypes"
-                panel = _Panel(genotypes.variants, genotypes.eaf(), None, genotypes.n_samples, name)
+                panel = _Panel(
+                    genotypes.variants,
+                    genotypes.eaf(),
+                    None,
+                    genotypes.n_samples,
+                    name,
+                    ld_of_genotypes(genotypes),
+                )
         except PrsError as error:
             self.findings.append(finding_of_error(error, f"panel of {population}"))
             return None
@@ -304,6 +306,28 @@ class _Doctor:
                 if distance is not None:
                     distances[name] = distance
             self.findings.append(check_panel_ancestry(statistics, own.eaf, distances))
+
+    def compare_pairs(self, target: Genotypes | None, cohort: Cohort | None) -> None:
+        """Ask of each two GWAS, and of each and the target's outcome, whether they agree."""
+        ld = {name: panel.correlations for name, panel in self.panels.items()}
+        self.findings += check_pairs(self.statistics, ld)
+        if target is None or cohort is None:
+            if len(self.statistics) == 1:
+                why = "cannot be told of one GWAS, without outcomes of the target's people"
+                self.findings.append(Finding("sample_overlap", "all inputs", "pass", why))
+            return
+        for population, statistics in self.statistics.items():
+            panel = self.panels[population]
+            try:
+                self.findings.append(check_against_outcome(statistics, target, cohort))
+                self.findings.append(
+                    check_shared_with_target(
+                        statistics, panel.correlations, panel.n_people, target, cohort
+                    )
+                )
+            except PrsError as error:
+                subject = f"{population} statistics and the target's outcome"
+                self.findings.append(finding_of_error(error, subject))
 
     def estimate(self, n_threads: int | None) -> None:
         """Say about how long the joint fit takes, and how much memory it needs."""

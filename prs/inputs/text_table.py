@@ -287,7 +287,8 @@ def _as_read(column: pd.Series) -> Any:
     """Return a parsed column as an array of float64 or text, or as `Levels`."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         values = column.cat.categories.to_numpy(dtype=object)
-        return Levels(column.cat.codes.to_numpy().astype(np.int32) + 1, ("", *values))
+        codes = np.add(column.cat.codes.to_numpy(), 1, dtype=np.int32)  # -1 is a missing cell
+        return Levels(codes, ("", *values))
     if column.dtype == np.float64:
         return column.to_numpy(dtype=np.float64)
     cells = column.to_numpy(dtype=object)
@@ -328,7 +329,7 @@ def whole_lines(path: Path, what: str) -> Iterator[bytes]:
             piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         end = piece.rfind(b"\n") + 1
         if end:
-            yield rest + piece[:end]
+            yield b"".join((rest, memoryview(piece)[:end]))
             rest = piece[end:]
         else:
             rest += piece
