@@ -3,6 +3,7 @@ from .ancestry import normalise_scores as normalise_scores
 from .ancestry import project as project
 from .ancestry.kinship import find_relatives as find_relatives
 from .doctor.examine import Source as Source
+from .cross_fitting import cross_fit_scores as cross_fit_scores
 from .doctor.examine import check as check
 from .doctor.findings import CheckReport as CheckReport
 from .doctor.study import check_study as check_study

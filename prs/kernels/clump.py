@@ -34,6 +34,8 @@ CARRIER, TWO, CALLED = 0, 1, 2
 #: An owner that is not known yet.
 UNDECIDED = -1
 
+#: Less than this between two alleles (frequencies) is rounding: PLINK 1.9's.
+_LEAST_COVARIANCE = 2.0**-44
 _LOW_BITS = np.uint64(0x5555555555555555)
 _STEP_1 = np.uint64(0x3333333333333333)
 _STEP_2 = np.uint64(0x0F0F0F0F0F0F0F0F)
@@ -224,6 +226,8 @@ def haplotype_r2(n: int, a: int, b: int, ab: int, n_both_het: int) -> float:
             ) > _log_likelihood(best, n11, n12, n21, n22, h):
                 best = x
     covariance = size * (n11 + best) - float(a) * float(b)
+    if abs(covariance) < _LEAST_COVARIANCE * size * size:
+        return 0.0  # but for rounding; as PLINK does, or a threshold of 0 lets everything join
     return covariance * covariance / variance
 
 

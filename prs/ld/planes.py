@@ -31,10 +31,31 @@ def founders(genotypes: Genotypes, samples: ArrayLike | None) -> NDArray[np.int6
 
 
 def read_planes(
-    genotypes: Genotypes, variants: NDArray[np.int64], people: NDArray[np.int64]
+    genotypes: Genotypes,
+    variants: NDArray[np.int64],
+    people: NDArray[np.int64],
+    haploid: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Read variants as bit planes over some people."""
-    from prs.kernels.clump import gather_people, split_planes
+    """Read variants as bit planes over some people.
+
+    Parameters
+    ----------
+    genotypes : Genotypes
+        The reference.
+    variants : ndarray of int64, shape (m,)
+        Variants of it.
+    people : ndarray of int64, shape (N,)
+        Rows of the file; a person may be there twice.
+    haploid : ndarray of bool, shape (N,), optional
+        Who has one copy of these variants: a heterozygous call is none.
+
+    Returns
+    -------
+    planes : ndarray of uint64, shape (m, 3, ceil(N / 64))
+    sums : ndarray of int64, shape (m, 3)
+        Bits of each plane; see `prs.kernels.clump`.
+    """
+    from prs.kernels.clump import CALLED, CARRIER, TWO, gather_people, split_planes
 
     n_words = -(-len(people) // 64)
     valid = np.zeros(8 * n_words, dtype=np.uint8)
@@ -56,4 +77,12 @@ def read_planes(
             gather_people(packed, people, rows)
         here = slice(start, start + len(chunk))
         split_planes(rows.view(np.uint64), valid.view(np.uint64), planes[here], sums[here])
+    if haploid is not None and haploid.any():
+        single = np.zeros(8 * n_words, dtype=np.uint8)
+        bits = np.packbits(haploid, bitorder="little")
+        single[: len(bits)] = bits
+        wrong = planes[:, CARRIER] & ~planes[:, TWO] & single.view(np.uint64)
+        planes[:, CARRIER] &= ~wrong
+        planes[:, CALLED] &= ~wrong
+        sums[:] = np.bitwise_count(planes).sum(axis=2, dtype=np.int64)
     return planes, sums

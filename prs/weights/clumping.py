@@ -21,6 +21,7 @@ from prs.ld.reference import LDReference
 from prs.variants import VariantTable, chromosome_labels
 from prs.weights.clumping_ld import clump_blocks
 from prs.weights.clumping_windows import WindowClumper, clump_by_windows
+from prs.weights.coding import X, Y
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -102,7 +103,9 @@ def clump(
     Variants are taken in order of p (ties: in the order of the genotypes). The first that is
     not yet in a clump is an index variant; every variant not yet in a clump, nearer than
     ``1000 kb`` base pairs and with r2 above `r2`, joins it. r2 is over founders with both
-    calls; everybody counts where nobody is a founder.
+    calls; everybody counts where nobody is a founder. On chromosome X a man has one haplotype
+    (dosage r2: 0 or 2 copies, as a woman's homozygote) and on Y only men count; heterozygous calls
+    of men there are taken as missing.
 
     Parameters
     ----------
@@ -236,21 +239,47 @@ def clump_grid(
         order = usable[_significance_order(sumstats, usable)]
         return clump_blocks(sumstats, ld, order, sumstats.p <= p1, cells, n_threads)
     variants = sumstats.variants
-    rows = usable[np.lexsort((reference[usable], variants.site_key[usable]))]
-    order = _significance_order(sumstats, rows)
-    work = WindowClumper(
-        genotypes,
-        founders(genotypes, samples),
-        reference[rows],
-        order[sumstats.p[rows[order]] <= p1],
-        variants.site_key[rows],
-        tuple(cells),
-        kind == "haplotype",
-    )
-    found = clump_by_windows(work, n_threads, client)
-    for cell, owner in zip(cells, found, strict=True):
-        owners[cell][rows] = np.where(owner >= 0, rows[np.maximum(owner, 0)], -1)
+    everybody = founders(genotypes, samples)
+    # chromosomes on which people count alike
+    ploidy = np.where(np.isin(variants.chrom, (X, Y)), variants.chrom, 0)[usable]
+    for code in np.unique(ploidy).tolist():
+        here = usable[ploidy == code]
+        rows = here[np.lexsort((reference[here], variants.site_key[here]))]
+        order = _significance_order(sumstats, rows)
+        people, haploid = _who_counts(genotypes, everybody, code, kind)
+        work = WindowClumper(
+            genotypes,
+            people,
+            reference[rows],
+            order[sumstats.p[rows[order]] <= p1],
+            variants.site_key[rows],
+            tuple(cells),
+            kind == "haplotype",
+            haploid,
+        )
+        found = clump_by_windows(work, n_threads, client)
+        for cell, owner in zip(cells, found, strict=True):
+            owners[cell][rows] = np.where(owner >= 0, rows[np.maximum(owner, 0)], -1)
     return owners
+
+
+def _who_counts(
+    genotypes: Genotypes, people: NDArray[np.int64], chromosome: int, kind: R2Kind
+) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
+    """Return who is in r2 on a chromosome, as PLINK counts haplotypes, and who is haploid there.
+
+    On X women are there twice: with two haplotypes for a man's one, the likelihood is the square
+    of PLINK's, and has its maximum where that has it.
+    """
+    male = genotypes.filesets[0].samples.sex[people] == 1
+    if chromosome == X:
+        if kind == "haplotype":
+            people, male = np.append(people, people[~male]), np.append(male, male[~male])
+        return people, male
+    if chromosome == Y:
+        people = people[male] if male.any() else people[:1]  # of nobody or one r2 is 0
+        return people, np.ones(len(people), dtype=bool)
+    return people, None
 
 
 def _significance_order(sumstats: HarmonisedSumStats, rows: NDArray[np.int64]) -> NDArray[np.int64]:
