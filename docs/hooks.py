@@ -57,7 +57,7 @@ def command_reference() -> str:
     runner = CliRunner()
     parts = []
     for name in get_command(app).commands:  # type: ignore[attr-defined]
-        said = runner.invoke(app, [name, "--help"], prog_name="prs", terminal_width=100)
+        said = runner.invoke(app, [name, "--help"], prog_name="prs", terminal_width=90)
         usage, _, text = said.output.strip().partition("\n")
         about, _, options = text.partition("\nOptions:")
         about, _, arguments = about.partition("\nArguments:")

@@ -139,3 +139,9 @@ def test_notebook_uses_public_names_only(path: Path) -> None:
 
 def test_rendered_notebooks_are_small() -> None:
     assert sum(p.stat().st_size for p in runner.RENDERED.iterdir()) < 3_000_000
+
+
+def test_figures_show_themselves_in_a_notebook() -> None:
+    from prs.figures.style import figure_with_message
+
+    assert figure_with_message("nothing")._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]

@@ -121,9 +121,16 @@ def ancestry_colors(groups: Iterable[str]) -> dict[str, str]:
     return {group: colors[group] for group in groups}
 
 
+class _NotebookFigure(Figure):
+    """A figure that a notebook shows although pyplot does not know of it."""
+
+    def _repr_png_(self) -> bytes:
+        return png_bytes(self, dpi=100)
+
+
 def new_figure(width: float, height: float) -> Figure:
     """Return an empty figure (inches) that lays itself out and belongs to no global state."""
-    return Figure(figsize=(width, height), layout="constrained")
+    return _NotebookFigure(figsize=(width, height), layout="constrained")
 
 
 def write_in_axes(ax: Axes, message: str) -> None:
