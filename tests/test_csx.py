@@ -134,7 +134,7 @@ def test_sweep_equals_its_twin(dtype):
     sweep_effects(
         blocks, *layout, model.index, chains.u, noise, chains.beta, chains.residual, streams,
         chains.sums, chains.total, chains.total_square, True, chains.is_small, chains.moves,
-        chains.product, chains.small_sums, chains.precision,
+        chains.product, chains.small_sums, model.directions, chains.scores, chains.precision,
     )  # fmt: skip
     # some tens of operations on numbers below 1 in float64; in float32 a residual below 0.5
     # takes m roundings of half a unit in its last place, and effects pass them on
@@ -156,6 +156,8 @@ def test_sweep_equals_its_twin(dtype):
             np.testing.assert_allclose(chains.residual[c, here], b - R @ value, atol=atol)
             sums = [value @ b, value @ (b - R @ value), u @ value**2]
             np.testing.assert_allclose(chains.sums[c, k], sums, atol=20 * atol)
+            scores = model.directions[:, here] @ value
+            np.testing.assert_allclose(chains.scores[c, k], scores, atol=100 * atol)
             g = np.where(chains.is_small[c, model.index[here]], value, 0.0)
             np.testing.assert_allclose(chains.product[c, here], R @ g, atol=2 * atol)
             expected = [g @ (b - R @ value), g @ R @ g]
@@ -588,13 +590,8 @@ def test_rhat_and_ess_on_known_chains():
 # ---- parity with the reference tool
 
 
-def parity(shared_data, tag, names, phi, seed, kind=ReferenceChains):
-    """Run target="reference" on chromosome 21 and compare moments with two reference chains.
-
-    Both sides have two chains of one length; their laws should be one. The mean square of the
-    difference of their means over its expectation, estimated within the sides, is 1 on average;
-    as effects in LD move together a few tens of them count, and 2 is beyond their spread.
-    """
+def reference_inputs(shared_data, names):
+    """Statistics and LD of chromosome 21 of the reference data, and the sample sizes."""
     folder = shared_data / "reference"
     sizes = {"EUR": 200_000, "AFR": 40_000, "EAS": 100_000}
     from prs.inputs.plink1 import read_bim
@@ -611,6 +608,18 @@ def parity(shared_data, tag, names, phi, seed, kind=ReferenceChains):
         sumstats[name] = read_sumstats(
             folder / "sst" / f"{name}.se.txt", population=name, n=sizes[name]
         )
+    return sumstats, ld, sizes
+
+
+def parity(shared_data, tag, names, phi, seed, kind=ReferenceChains):
+    """Run target="reference" on chromosome 21 and compare moments with two reference chains.
+
+    Both sides have two chains of one length; their laws should be one. The mean square of the
+    difference of their means over its expectation, estimated within the sides, is 1 on average;
+    as effects in LD move together a few tens of them count, and 2 is beyond their spread.
+    """
+    folder = shared_data / "reference"
+    sumstats, ld, sizes = reference_inputs(shared_data, names)
     model = build_model(sumstats, ld, palindromic="keep", clean=False)
     run = settings(2, phi, n_iter=4000, n_burnin=1000, seed=seed)
     result = run_chains(model, run, kind)

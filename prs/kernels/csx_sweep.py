@@ -175,6 +175,15 @@ def _add_up(
 
 
 @jit_vector
+def _score(beta: NDArray[np.float64], direction: NDArray[np.float32]) -> float:
+    """Return the sum of beta times a pseudo-person's genotypes."""
+    total = 0.0
+    for i in range(len(beta)):
+        total += beta[i] * direction[i]
+    return total
+
+
+@jit_vector
 def _add_up_small(
     small: NDArray[np.float64],
     beta: NDArray[np.float64],
@@ -220,6 +229,8 @@ def sweep_effects(
     moves: NDArray[np.bool_],
     product: NDArray[np.float64],
     small_sums: NDArray[np.float64],
+    directions: NDArray[np.float32],
+    scores: NDArray[np.float64],
     precision: NDArray[Any],
 ) -> None:
     """Draw every effect of some blocks once, in order, given all else.
@@ -263,6 +274,10 @@ def sweep_effects(
         Set to R g.
     small_sums : ndarray of float64, shape (C, B, 2)
         Set to g'r and g'R g of each block.
+    directions : ndarray of float32, shape (d, T)
+        Genotypes of pseudo-people.
+    scores : ndarray of float64, shape (C, B, d)
+        Set to each block's part of their scores.
     precision : ndarray of float32 or float64
         Its type is that of the residual while a block is swept. Rounding of float32 (6e-8 of r
         for each step) is far below the noise of a draw, and the float64 residual is refreshed
@@ -321,6 +336,8 @@ def sweep_effects(
             data = b[min(c, len(b) - 1), start:stop]
             rest = residual[c, start:stop]
             _add_up(here, data, rest, near_u[c, :m], sums[c, block])
+            for d in range(len(directions)):
+                scores[c, block, d] = _score(here, directions[d, start:stop])
             if accumulate:
                 _add_moments(
                     shock[c, :m], inverse[c, :m], noise[c, block], here,

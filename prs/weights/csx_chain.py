@@ -88,6 +88,7 @@ class Chains:
         self.is_small = np.zeros((n_chains, n_variants), dtype=np.bool_)
         self.product = np.zeros((n_chains, n_effects))
         self.small_sums = np.zeros((n_chains, model.n_blocks, 2))
+        self.scores = np.zeros((n_chains, model.n_blocks, len(model.directions)))
         self.moves = np.array([phi is None for phi in settings.phi])
         self.ticket = np.array(
             [
@@ -103,7 +104,7 @@ class Chains:
         self.strips = make_strips(settings.a, settings.b, max(int(model.copies.max()), 1))
 
         sizes = np.diff(model.starts).astype(np.float64)
-        self.block_shares = share_out(sizes**2 + 200.0 * sizes, settings.n_threads)
+        self.block_shares = share_out(sizes**2 + 500.0 * sizes, settings.n_threads)
         self.chunk_shares = share_out(np.diff(model.chunks).astype(float), settings.n_threads)
         self.shape = 0.5 * model.copies + settings.b
         self.group_n = model.n_gwas
@@ -199,11 +200,17 @@ class Chains:
                 (
                     items, *layout, model.index, self.u, noise, self.beta, self.residual,
                     self.effect_streams, self.sums, self.total, self.total_square, accumulate,
-                    self.is_small, self.moves, self.product, self.small_sums, self.precision,
+                    self.is_small, self.moves, self.product, self.small_sums, model.directions,
+                    self.scores, self.precision,
                 )
                 for items in self.block_shares
             ],
         )  # fmt: skip
+
+    def predict(self) -> NDArray[np.float64]:
+        """Return the scores of the model's pseudo-people, (C, K, d), as the effects were drawn."""
+        total: NDArray[np.float64] = self._sum_by_group(self.scores).sum(axis=1)
+        return total
 
     def _draw_sigma(self) -> None:
         model = self.model

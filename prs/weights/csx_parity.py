@@ -90,6 +90,14 @@ class BlockReferenceChains(ReferenceChains):
             ],
         )
 
+    def predict(self) -> NDArray[np.float64]:
+        """Return the scores of the model's pseudo-people, (C, K, d)."""
+        parts = [self.model.effects(k) for k in range(len(self.model.populations))]
+        directions = self.model.directions
+        return np.array(
+            [[directions[:, part] @ beta[part] for part in parts] for beta in self.beta]
+        )
+
     def _add_draws(self) -> None:
         if (self.iteration - self.settings.n_burnin) % self.settings.thin == 0:
             super()._add_draws()

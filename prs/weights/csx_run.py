@@ -185,10 +185,7 @@ class Loop:
         traces.phi[:, i], traces.sigma[:, i] = chains.phi, chains.sigma
         explained = chains.pair_sums[..., 0] - chains.pair_sums[..., 1]
         traces.variance[:, i] = explained.sum(axis=1)
-        for k, part in enumerate(self.parts):
-            directions = self.model.directions[:, part]
-            for c, beta in enumerate(chains.beta):  # so that chains side by side sum as one alone
-                traces.predictions[c, i, k] = directions @ beta[part]
+        traces.predictions[:, i] = chains.predict()
         progress.iteration = i + 1
         if self.settings.keep_draws and self._counts(i):
             self.keep_draw(i + 1, chains.beta)
