@@ -10,9 +10,12 @@ import time
 
 import numpy as np
 import pytest
-from test_csx import INTERPRETED, settings, study
+from small_study import make_small_study
+from test_csx import INTERPRETED, reference_inputs, settings, study
 
+from prs.cli import main
 from prs.errors import CheckpointError, SettingsError
+from prs.pipeline import run_study
 from prs.weights.csx import fit_csx
 from prs.weights.csx_chain import Chains
 from prs.weights.csx_checkpoint import remove_checkpoint
@@ -20,6 +23,7 @@ from prs.weights.csx_convergence import prediction_error, window_edges
 from prs.weights.csx_model import build_model
 from prs.weights.csx_parity import ReferenceChains
 from prs.weights.csx_run import run_chains
+from prs.weights.csx_store import read_posterior
 
 RESULTS = (
     "mean", "square", "psi", "phi", "sigma", "variance", "predictions", "floor_hits", "error",
@@ -223,3 +227,117 @@ def test_ld_as_integers(dtype):
         error = np.abs(small.matrix(k) - model.matrix(k)).max()
         assert error <= 0.5 * small.ld_unit * (1 + 1e-6)
     assert np.array_equal(small.diagonal, model.diagonal)
+
+
+@pytest.mark.skipif(INTERPRETED, reason="thousands of iterations need the compiled kernels")
+@pytest.mark.parametrize("dtype", ["int16", "int8"])
+def test_ld_as_integers_gives_the_same_posterior(shared_data, dtype):
+    sumstats, ld, _ = reference_inputs(shared_data, ["EUR", "AFR"])
+    fits, models = {}, {}
+    for one in ("float32", dtype):
+        models[one] = build_model(sumstats, ld, palindromic="keep", ld_dtype=one)
+        chosen = settings(2, n_iter=6000, n_burnin=1500)
+        fits[one] = run_chains(models[one], chosen)
+    model, plain, small = models["float32"], fits["float32"], fits[dtype]
+    # kept LD and working memory: 2 or 4 times less of the former
+    assert models[dtype].ld.nbytes * {"int16": 2, "int8": 4}[dtype] == model.ld.nbytes
+    for k in range(2):
+        part = model.effects(k)
+        means = [fit.mean.mean(axis=0)[part] for fit in (plain, small)]
+        products = np.zeros((2, part.stop - part.start))
+        for block in np.flatnonzero(model.block_population == k):
+            at = slice(model.starts[block] - part.start, model.starts[block + 1] - part.start)
+            products[:, at] = np.array(means)[:, at] @ model.matrix(block)
+        together = means[0] @ products[1]
+        correlation = together / np.sqrt((means[0] @ products[0]) * (means[1] @ products[1]))
+        assert correlation > 0.9999
+        # no further apart than their own Monte Carlo errors make them, each known to a factor
+        # of 2 (hundreds of directions, two chains)
+        assert 1 - correlation < 2 * (plain.error[0, k] + small.error[0, k])
+        moments = [fit.square.mean(axis=0)[part].sum() for fit in (plain, small)]
+        assert moments[1] == pytest.approx(moments[0], rel=0.02)
+
+
+# ---- from the command line, and in a study
+
+
+def run_prs(*arguments):
+    with pytest.raises(SystemExit) as stop:
+        main([str(argument) for argument in arguments])
+    assert not stop.value.code
+
+
+def test_prs_csx_until_converged_with_a_checkpoint(tmp_path, capsys, monkeypatch):
+    small = make_small_study(tmp_path / "study")
+    chosen = []
+    for name in ("AAA", "BBB"):
+        run_prs("ld", "--bfile", small.reference, "--keep", small.keep(name), "--population", name,
+                "--out", tmp_path / name)  # fmt: skip
+        chosen += ["--sumstats", f"{name}={small.sumstats(name)}"]
+        chosen += ["--ld", f"{name}={tmp_path / name}.ld.h5"]
+    chosen += ["--until", "converged", "--tolerance", "1e-9", "--max-iter", 40, "--ld-dtype",
+               "int16", "--phi-per-chromosome", "--draws", "--chains", 2, "--seed", 4]  # fmt: skip
+    run_prs("csx", *chosen, "--out", tmp_path / "whole")
+    said = capsys.readouterr()
+    assert "NOT converged" in said.out
+    assert "raise max_iter" in said.err
+    assert "final score: with tuning people, AAA and BBB combined" in said.out
+    head = (tmp_path / "whole.weights.tsv").read_text()[:3000]
+    for line in ("converged=no", "final_score=with tuning people", "META", "prediction_error=AAA"):
+        assert line in head
+    posterior = read_posterior(tmp_path / "whole.posterior.npz")
+    assert posterior.phi_trace.shape == (2, 40, 2)  # each chromosome has its own
+    assert posterior.draws["AAA"].shape == (8, len(posterior.variants))
+    assert (tmp_path / "whole.traces.tsv.gz").exists()
+
+    step = Chains.step
+
+    def stops(self, run, accumulate):
+        if self.iteration == 30:
+            raise StoppedError
+        step(self, run, accumulate)
+
+    monkeypatch.setattr(Chains, "step", stops)
+    kept = ["--checkpoint", tmp_path / "run.npz", "--checkpoint-every", 0]
+    with pytest.raises(StoppedError):
+        main([str(word) for word in ("csx", *chosen, *kept, "--out", tmp_path / "again")])
+    monkeypatch.undo()
+    run_prs("csx", *chosen, *kept, "--out", tmp_path / "again")
+    assert not (tmp_path / "run.npz").exists()
+    for end in ("weights.tsv", "diagnostics.tsv", "traces.tsv.gz"):
+        one, other = (tmp_path / f"{name}.{end}" for name in ("whole", "again"))
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_study_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
+    small = make_small_study(tmp_path / "study")
+    text = (
+        small.study.read_text()
+        .replace("[methods.ct]\n", "")
+        .replace('populations = ["AAA"]\np_thresholds = [1e-4, 0.01, 1]\n', "")
+    )
+    changed = 'joint = false\ndraws = 0\nuntil = "converged"\nmax_iter = 60\nld_dtype = "int8"\n'
+    text = text.replace("n_iter = 200\nn_burnin = 100\n", changed)
+    small.study.write_text(text)
+
+    def killed(*_):
+        raise StoppedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("prs.pipeline.weights.write_posterior", killed)
+        with pytest.raises(StoppedError):
+            run_study(small.study)
+    results = small.folder / "results"
+    kept = results / ".stages" / "shrink_cs_AAA.checkpoint.npz"
+    other = kept.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(Chains, "step", killed)  # no iteration is made again
+        run_study(small.study)
+    assert not kept.exists()
+    assert "converged=no" in (results / "weights" / "cs_AAA.tsv").read_text()[:3000]
+    page = (results / "report.html").read_text()
+    assert "have not converged" in page
+    small.study.write_text(text.replace("seed = 3", "seed = 4"))
+    kept.write_bytes(other)  # of the study as it was
+    run_study(small.study)
+    assert not kept.exists()

@@ -275,3 +275,18 @@ def test_set_up_time_is_linear():
     model = build_model({"EUR": sumstats}, {"EUR": ld})
     assert time.process_time() - start < 10.0
     assert model.n_blocks == 2000
+
+
+def test_options_of_prs_cs_give_the_files_of_prs_cs(files, capsys):
+    files.write()
+    at, own = files.folder, files.folder / "ldblk_1kg_eur"
+    rows = ["\t".join([*row[:5], row[6]]) + "\n" for row in files.info]
+    (own / "snpinfo_1kg_hm3").write_text("CHR\tSNP\tBP\tA1\tA2\tMAF\n" + "".join(rows))
+    with pytest.raises(SystemExit) as stop:
+        main([
+            "csx", f"--ref_dir={own}", f"--bim_prefix={at}/target", "--n_gwas=20000",
+            f"--sst_file={at}/EUR.txt", f"--out_dir={at}/one", "--n_iter=20", "--phi=1e-2",
+        ])  # fmt: skip
+    assert not stop.value.code
+    assert [file.name for file in at.glob("one*")] == ["one_pst_eff_a1_b0.5_phi1e-02_chr21.txt"]
+    assert "final score: the column EUR" in capsys.readouterr().out

@@ -132,7 +132,8 @@ def csx_command(
 
     Either with this program's own options (--sumstats, --n, --ld, --out) or with those of
     PRScsx.py (--ref_dir, --bim_prefix, --sst_file, --n_gwas, --pop, --out_dir, --out_name),
-    which writes files with that program's names and columns.
+    which writes files with that program's names and columns. Without --pop and --out_name it is
+    PRScs.py, whose --out_dir is a prefix.
     """
     theirs: dict[str, Any] = {
         "--ref_dir": ref_dir,
@@ -166,6 +167,10 @@ def csx_command(
     given = [name for name, value in theirs.items() if value is not None]
     if given:
         _refuse(ours, given)
+        is_prs_cs = pop is None and out_name is None and ref_dir is not None
+        if is_prs_cs and out_dir is not None:  # PRScs.py: one population, a prefix for a folder
+            theirs["--pop"] = pop = str(ref_dir).rstrip("/").rsplit("_", 1)[-1].upper()
+            theirs["--out_dir"], theirs["--out_name"] = out_dir.parent, out_dir.name
         require(theirs)
         from prs.weights.csx_dropin import run_like_reference
 
@@ -180,6 +185,7 @@ def csx_command(
             chromosomes=None if chrom is None else [int(c) for c in numbers(chrom, "--chrom")],
             meta=meta.upper() == "TRUE",
             write_pst=write_pst.upper() == "TRUE",
+            label=not is_prs_cs,
             phi_per_chromosome=phi_per_chromosome,
             **settings,
         )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from prs.matching import MatchReport
 from prs.samples import SampleTable
 from prs.variants import VariantTable
+from prs.weights.diagnostics import split_rhat
 
 if TYPE_CHECKING:
     from prs.evaluation.result import Evaluation
@@ -77,8 +78,9 @@ class Traces:
     Attributes
     ----------
     paths : dict of str to ndarray of float64, each of shape (chains, iterations)
-        ``phi`` (global shrinkage), ``sigma_POP`` (residual variance) and ``explained_POP``
-        (variance of the score in the LD panel), as far as they were kept.
+        ``phi`` (global shrinkage), ``sigma_POP`` (residual variance), ``explained_POP``
+        (variance of the score in the LD panel) and ``prediction_POP`` (score of a pseudo-person
+        drawn from the panel), as far as they were kept.
     n_burnin : int
         Iterations at the start that are not used; 0 where the paths hold kept draws only.
     rhat, ess : dict of str to float
@@ -112,10 +114,11 @@ def posterior_traces(posterior: PosteriorLike) -> Traces:
     Parameters
     ----------
     posterior : CsxPosterior, Traces, or alike
-        Looked for: ``phi_trace`` (chains x iterations), ``sigma_trace`` and
-        ``explained_trace`` (mappings by population), ``n_burnin``, ``rhat``, ``ess``,
-        ``converged``, ``warnings``. Where each chromosome has its own phi, the geometric mean
-        of them (of the others, the mean) is taken.
+        Looked for: ``phi_trace`` (chains x iterations); ``sigma_trace``, ``explained_trace`` and
+        ``prediction_trace`` (mappings by population; of the last's pseudo-people the one whose
+        chains agree least is taken); ``n_burnin``, ``rhat``, ``ess``, ``converged``,
+        ``warnings``. Where each chromosome has its own phi, the geometric mean of them (of the
+        others, the mean) is taken.
     """
     if isinstance(posterior, Traces):
         return posterior
@@ -127,10 +130,16 @@ def posterior_traces(posterior: PosteriorLike) -> Traces:
         for population, path in (getattr(posterior, f"{kind}_trace", None) or {}).items():
             if np.size(path):
                 paths[f"{kind}_{population}"] = _path(path)
+    n_burnin = int(getattr(posterior, "n_burnin", 0) or 0)
+    for population, path in (getattr(posterior, "prediction_trace", None) or {}).items():
+        people = np.moveaxis(np.asarray(path, dtype=float), 2, 0)
+        if people.size:
+            worst = max(people, key=lambda one: np.nan_to_num(split_rhat(one[:, n_burnin:])))
+            paths[f"prediction_{population}"] = worst
     converged = getattr(posterior, "converged", None)
     return Traces(
         paths=paths,
-        n_burnin=int(getattr(posterior, "n_burnin", 0) or 0),
+        n_burnin=n_burnin,
         rhat={str(k): float(v) for k, v in (getattr(posterior, "rhat", None) or {}).items()},
         ess={str(k): float(v) for k, v in (getattr(posterior, "ess", None) or {}).items()},
         converged=None if converged is None else bool(converged),
@@ -200,7 +209,16 @@ class ReportInputs:
         (`PeopleUncertainty.by_group`), ``loci`` (`prs.individuals.top_loci`), ``notes``
         (column note); empty: no posterior draws were made.
     distance : DataFrame, optional
-        From `prs.evaluation.distance.accuracy_by_distance`, with a column score in front.
+        From `prs.evaluation.distance.accuracy_by_distance`, with the columns score and origin in
+        front, for one origin or several.
+    placement : DataFrame, optional
+        A row an ancestry: group, n, ``distance_POP`` for each GWAS's population, nearest,
+        share_nearest.
+    age_risks : DataFrame, optional
+        From `prs.evaluation.absolute_risk.age_risk_rows`, with the columns score, group, effect.
+    one_sample : mapping of str to DataFrame
+        Of a study without a split: ``cross_fit`` (`CrossFitted.summary`) and ``optimism``
+        (`prs.cross_fitting.choice_optimism`).
     """
 
     title: str
@@ -223,3 +241,6 @@ class ReportInputs:
     prs_rs: Mapping[str, str] | Mapping[int, str] = field(default_factory=dict)
     uncertainty: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     distance: pd.DataFrame | None = None
+    placement: pd.DataFrame | None = None
+    age_risks: pd.DataFrame | None = None
+    one_sample: Mapping[str, pd.DataFrame] = field(default_factory=dict)

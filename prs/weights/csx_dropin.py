@@ -62,6 +62,7 @@ def run_like_reference(
     chromosomes: Sequence[int] | None = None,
     meta: bool = False,
     write_pst: bool = False,
+    label: bool = True,
     seed: int | None = None,
     n_chains: int = 2,
     n_threads: int | None = None,
@@ -97,6 +98,8 @@ tolerance, max_iter, ld_dtype, checkpoint, checkpoint_every
         Default: the autosomes that the .bim and the panel have.
     meta, write_pst : bool
         Also write META; and in it the draws in place of the mean.
+    label : bool
+        Whether the files' names hold the population, as PRScsx.py's; PRScs.py's do not.
     phi_per_chromosome : bool, optional
         Whether each chromosome has a phi of its own, as in PRScsx.py; default: only with
         ``target="reference"``.
@@ -117,6 +120,8 @@ tolerance, max_iter, ld_dtype, checkpoint, checkpoint_every
             f"{len(sst_files)} summary statistics files, {len(n_gwas)} sample sizes and "
             f"{len(populations)} populations: there must be as many of each"
         )
+    if not label and len(populations) > 1:
+        raise SettingsError("the files of several populations need their names in theirs")
     if len(set(populations)) < len(populations):
         raise SettingsError(f"a population is named twice: {', '.join(populations)}")
     if write_pst and not meta:
@@ -206,6 +211,7 @@ tolerance, max_iter, ld_dtype, checkpoint, checkpoint_every
         sign=match.sign[order],
         meta=meta,
         write_pst=write_pst,
+        label=label,
     )
     done = ", ".join(str(c) for c in chromosome_labels(np.unique(posterior.variants.chrom)))
     logger.info("chromosomes %s: %d files in %s", done, len(files), out_dir)

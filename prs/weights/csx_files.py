@@ -20,14 +20,16 @@ __all__ = ["reference_file_name", "write_reference_files"]
 def reference_file_name(out_name: str, label: str, posterior: CsxPosterior, chromosome: int) -> str:
     """Return ``{out_name}_{label}_pst_eff_a1_b0.5_phi1e-02_chr22.txt`` for a fit of one phi.
 
-    a, b and phi have the reference's digits where these are exact, and as many as it takes
-    where they are not: phi 1.5e-2 and 2e-2 do not share a file.
+    Without a label there is none in the name, as in PRScs.py's. a, b and phi have the
+    reference's digits where these are exact, and as many as it takes where they are not: phi
+    1.5e-2 and 2e-2 do not share a file.
     """
     s = posterior.settings
     a = f"{s.a:.0f}" if s.a == int(s.a) else f"{s.a:g}"
     b = f"{s.b:.1f}" if float(f"{s.b:.1f}") == s.b else f"{s.b:g}"
     phi = format_phi(s.phi[0])
-    return f"{out_name}_{label}_pst_eff_a{a}_b{b}_phi{phi}_chr{chromosome}.txt"
+    name = f"{out_name}_{label}" if label else out_name
+    return f"{name}_pst_eff_a{a}_b{b}_phi{phi}_chr{chromosome}.txt"
 
 
 def write_reference_files(
@@ -39,6 +41,7 @@ def write_reference_files(
     sign: NDArray[np.int8] | None = None,
     meta: bool = False,
     write_pst: bool = False,
+    label: bool = True,
 ) -> list[Path]:
     """Write one file for each population (and META), chromosome and phi.
 
@@ -57,6 +60,8 @@ def write_reference_files(
         -1 where A1 of `alleles` is the other allele of the posterior.
     meta, write_pst : bool
         As the reference's options.
+    label : bool
+        Whether names hold the population (PRScsx.py) or not (PRScs.py, of one population).
 
     Returns
     -------
@@ -83,12 +88,14 @@ def write_reference_files(
         )
     written = []
     for part in posterior.split().values():
-        for label, there, values in _columns(part, meta, write_pst):
+        for name, there, values in _columns(part, meta, write_pst):
             for chromosome in np.unique(posterior.variants.chrom):
                 rows = np.flatnonzero(there & (posterior.variants.chrom == chromosome))
                 if not len(rows):
                     continue
-                path = Path(out_dir) / reference_file_name(out_name, label, part, int(chromosome))
+                path = Path(out_dir) / reference_file_name(
+                    out_name, name if label else "", part, int(chromosome)
+                )
                 frame = pd.DataFrame(
                     {
                         "CHR": np.full(len(rows), int(chromosome)),

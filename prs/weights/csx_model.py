@@ -437,7 +437,7 @@ class _Preparation:
     def __call__(self, task: _Task) -> tuple[_Task, LdBlock, NDArray[Any]]:
         data, here = self.data, task.rows
         rows, turn = data.rows[here] - data.ld.block_starts[task.block], self.sign[here]
-        matrix = data.ld.read_block(task.block)
+        matrix: NDArray[np.floating] = data.ld.read_block(task.block)
         if len(rows) < len(matrix):
             matrix = matrix[np.ix_(rows, rows)]
         if (turn < 0).any():
