@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import msgspec
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -75,9 +77,73 @@ def changes() -> str:
     return re.sub(r"\A# .*\n", "", text)
 
 
+def study_sections(section: type | None = None, name: str = "") -> dict[str, type]:
+    """Return the sections of the study file by name, "" for the top level, in their order."""
+    from prs.study import Study
+
+    section = section or Study
+    found = {name: section}
+    for field in msgspec.structs.fields(section):
+        kind = str(field.type)
+        for part in (field.type, *get_args(field.type)):
+            if isinstance(part, type) and issubclass(part, msgspec.Struct):
+                key = f"{field.name}.NAME" if kind.startswith("dict") else field.name
+                found |= study_sections(part, f"{name}.{key}".lstrip("."))
+    return found
+
+
+def documented_keys(section: type) -> dict[str, tuple[str, str]]:
+    """Return type and meaning of each key that a section's docstring has."""
+    text = textwrap.dedent((section.__doc__ or "").partition("----------")[2].lstrip("-"))
+    found: dict[str, tuple[str, str]] = {}
+    for entry in re.finditer(r"^(\w[\w, ]*?) : (.+)\n((?:[ ]+.*\n?|\n)*)", text, re.M):
+        meaning = " ".join(entry[3].split())
+        found |= {key.strip(): (entry[2], meaning) for key in entry[1].split(",")}
+    return found
+
+
+def study_reference() -> str:
+    """Return the Markdown of the study file: each section, key, default and meaning."""
+    parts = []
+    sections = study_sections()
+    for name, section in sections.items():
+        about = (section.__doc__ or "").strip().split("\n")[0].rpartition("``: ")[2]
+        keys = documented_keys(section)
+        rows = []
+        for field in msgspec.structs.fields(section):
+            below = f"{name}.{field.name}".lstrip(".")
+            if field.name == "path" or below in sections or f"{below}.NAME" in sections:
+                continue
+            kind, meaning = keys.get(field.name, ("", ""))
+            kind = kind.replace("|", "or")
+            rows.append(
+                f"| `{field.name}` | {_default(field)} | {kind} | {meaning.replace('``', '`')} |"
+            )
+        parts.append(f"## {f'[{name}]' if name else 'Top level'}\n\n{about[:1].upper()}{about[1:]}")
+        if rows:
+            head = "| key | default | kind | meaning |\n|---|---|---|---|\n"
+            parts.append(head + "\n".join(rows))
+    return "\n\n".join(parts)
+
+
+def _default(field: msgspec.structs.FieldInfo) -> str:
+    """Return what a key is where the file does not say, as TOML would have it."""
+    if field.required:
+        return "*needed*"
+    value = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+    if value is None:
+        return "none"
+    if isinstance(value, dict):
+        return "empty"
+    if isinstance(value, float):
+        return f"`{value:.4g}`"
+    return f"`{str(value).lower() if isinstance(value, bool) else json.dumps(value)}`"
+
+
 _FILLED = {
     "reference/python.md": python_reference,
     "reference/commands.md": command_reference,
+    "reference/study-file.md": study_reference,
     "reference/changes.md": changes,
 }
 
