@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Source", "check"]
 
+#: What stands in for a panel where there is none.
+TARGET = "target genotypes"
 #: People of a panel: below these, correlations are mostly noise for blocks of hundreds.
 FEW_PEOPLE, TOO_FEW_PEOPLE = 300, 50
 #: LD blocks that are looked at; enough for a share.
@@ -210,7 +212,7 @@ class _Doctor:
                 genotypes = source.reference if source.reference is not None else target
                 if genotypes is None:
                     return None
-                name = "reference genotypes" if source.reference is not None else "target genotypes"
+                name = "reference genotypes" if source.reference is not None else TARGET
                 panel = _Panel(
                     genotypes.variants,
                     genotypes.eaf(),
@@ -224,7 +226,7 @@ class _Doctor:
             return None
         self.panels[population] = panel
         self._panel_size(population, panel)
-        if target is not None and panel.name != "target genotypes":
+        if target is not None and panel.name != TARGET:
             self._panel_on_target(population, panel, target)
         return panel
 
@@ -294,6 +296,15 @@ class _Doctor:
         """Ask of each GWAS whether another population's panel is nearer than its own."""
         for population, statistics in self.statistics.items():
             own = self.panels[population]
+            if own.name == TARGET:  # no panel was given, and scores may go to other ancestries
+                distance = frequency_distance(statistics, own.eaf)
+                figure = "no panel" + (
+                    "" if distance is None else f"; distance to the target {distance:.4f}"
+                )
+                self.findings.append(
+                    Finding("panel_ancestry", f"panel of {population}", "pass", figure)
+                )
+                continue
             distances: dict[str, float] = {}
             for name, panel in self.panels.items():
                 if name == population or panel.variants is own.variants:
