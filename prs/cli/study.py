@@ -45,6 +45,10 @@ def simulate_command(
         int, typer.Option(help="Founders a population: the size of the coalescent.")
     ] = 2_000,
     h2: Annotated[float, typer.Option(help="Heritability explained by the variants.")] = 0.4,
+    n_causal: Annotated[int, typer.Option(help="Causal variants of each outcome.")] = 600,
+    effect_correlation: Annotated[
+        float, typer.Option(help="Of effects between populations.")
+    ] = 0.9,
     seed: Seed = 1,
 ) -> None:
     """Simulate a study with known truth: genotypes, summary statistics, a cohort, a study file."""
@@ -64,6 +68,8 @@ def simulate_command(
         sequence_length=sequence_length,
         n_founders=n_founders,
         h2=h2,
+        n_causal=n_causal,
+        effect_correlation=effect_correlation,
         **chosen,
     )
     typer.echo(f"wrote {study.folder}; next: prs run {study.study}")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from prs.errors import SettingsError
 from prs.simulate.coalescent import Founders
 
 __all__ = ["Phenotypes", "draw_effects", "simulate_phenotypes"]
@@ -81,6 +82,11 @@ def draw_effects(
     -------
     ndarray of float64, shape (T, V, 3)
         0 where a variant is not causal.
+
+    Raises
+    ------
+    SettingsError
+        If there are more causal variants than variants.
     """
     n_populations = founders.frequency.shape[1]
     effects = np.zeros((n_traits, len(founders.position), n_populations))
@@ -90,6 +96,11 @@ def draw_effects(
     scale = (2 * mean * (1 - mean)) ** (_FREQUENCY_EXPONENT / 2)
     typed, hidden = np.flatnonzero(founders.typed), np.flatnonzero(~founders.typed)
     n_typed = n_causal - min(round(n_causal * (1 - typed_share)), len(hidden))
+    if n_typed > len(typed):
+        raise SettingsError(
+            f"{n_typed:,} genotyped causal variants on a chromosome of {len(typed):,} variants",
+            remedy="simulate fewer causal variants (n_causal), or more variants",
+        )
     for trait in range(n_traits):
         causal = np.concatenate(
             [
