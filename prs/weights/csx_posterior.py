@@ -172,7 +172,7 @@ class CsxPosterior:
         both = ", ".join(self.populations[:-1]) + f" and {self.populations[-1]}"
         parts = [
             f"with tuning people, {both} combined by weights fitted in them",
-            "(in a study: csx_combined); without, META",
+            "(prs combine; in a study: csx_combined); without, META",
         ]
         return " ".join([*parts, grid]).strip()
 
