@@ -22,7 +22,7 @@ from prs.errors import (
 from prs.inputs.genotypes import open_genotypes
 from prs.ld.blocks import BlockTable, read_blocks, split_blocks, write_blocks
 from prs.ld.compute import compute_ld
-from prs.ld.correlation import correlate
+from prs.ld.correlation import correlate, correlate_variants
 from prs.ld.reference import LDReference
 from prs.ld.splitting import SplitSettings, optimal_cuts
 from prs.ld.store import open_ld, write_ld
@@ -101,6 +101,18 @@ def test_correlations_are_those_of_the_plain_loops(missing):
     np.testing.assert_allclose(found, naive_ld.correlate(dosages), atol=EPS)
     np.testing.assert_array_equal(found, found.T)
     np.testing.assert_array_equal(np.diagonal(found), 1)
+
+
+def test_more_missing_calls_than_a_sum_holds_and_people_in_any_order(tmp_path):
+    # 16 bits hold the sum of 127 missing people: 430 people of whom half lack a call need two
+    rng = np.random.default_rng(6)
+    dosages = draw_dosages(rng, 430, [70], 0.5)
+    genotypes = open_genotypes(write_bed(tmp_path / "g", dosages))
+    for people in (np.arange(430), rng.permutation(430)[:391]):
+        found = correlate_variants(genotypes.subset(samples=people), slice(0, 70))
+        expected = naive_ld.correlate(dosages[people])
+        np.testing.assert_allclose(found, expected, atol=EPS)
+        np.testing.assert_array_equal(found, correlate(dosages[people]))
 
 
 def test_correlations_of_complete_calls_are_numpys():

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from prs.errors import LDReferenceError
 from prs.inputs.genotypes import Genotypes
 from prs.ld.blocks import BlockTable, read_blocks
-from prs.ld.correlation import choose_people_and_variants, correlate
+from prs.ld.correlation import choose_people_and_variants, correlate_variants
 from prs.ld.reference import LDReference
 from prs.ld.splitting import SplitSettings, find_block_starts
 from prs.samples import SampleTable
@@ -153,5 +153,4 @@ class _GenotypeReader:
 
     def __call__(self, block: int) -> NDArray[np.float32]:
         where = slice(int(self.starts[block]), int(self.starts[block + 1]))
-        dosages = self.genotypes.read_dosages(where)
-        return correlate(dosages, has_dosages=self.genotypes.has_dosages)
+        return correlate_variants(self.genotypes, where)

@@ -12,7 +12,7 @@ from prs.errors import LDReferenceError, SettingsError
 from prs.inputs.genotypes import Genotypes
 from prs.samples import SampleTable, match_samples
 
-__all__ = ["UsableGenotypes", "choose_people_and_variants", "correlate"]
+__all__ = ["UsableGenotypes", "choose_people_and_variants", "correlate", "correlate_variants"]
 
 logger = logging.getLogger(__name__)
 
@@ -126,6 +126,25 @@ def choose_people_and_variants(
     return UsableGenotypes(genotypes.subset(variants=index), eaf[index], tuple(notes))
 
 
+def correlate_variants(genotypes: Genotypes, where: slice) -> NDArray[np.float32]:
+    """Return the correlations of some variants of a view; see `correlate`.
+
+    Parameters
+    ----------
+    genotypes : Genotypes
+        N people.
+    where : slice
+        m of its variants.
+
+    Returns
+    -------
+    ndarray of float32, shape (m, m)
+    """
+    if genotypes.has_dosages:
+        return correlate(genotypes.read_dosages(where), has_dosages=True)
+    return _correlate_calls(genotypes.read_packed(where), genotypes.sample_index)
+
+
 def correlate(dosages: NDArray[np.floating], *, has_dosages: bool = False) -> NDArray[np.float32]:
     """Return the Pearson correlations of dosages, missing calls set to the variant's mean.
 
@@ -151,27 +170,49 @@ def correlate(dosages: NDArray[np.floating], *, has_dosages: bool = False) -> ND
     ndarray of float32, shape (m, m)
         Symmetric to the bit, diagonal 1; 0 beside a variant that does not vary.
     """
-    from prs.kernels.ld import sum_over_missing, to_correlation
+    from prs.kernels.ld import to_correlation
+    from prs.kernels.packed import pack_calls
 
-    X = np.subtract(dosages.T, 1, dtype=np.float32, order="C")
-    n_variants, n_people = X.shape
-    missing = np.isnan(X)
-    n_missing = np.count_nonzero(missing, axis=1)
-    n_called = n_people - n_missing
-    if has_dosages:
-        X -= np.where(n_called > 0, np.nansum(X, axis=1) / np.maximum(n_called, 1), 0)[:, None]
-    X[missing] = 0
-    products = X @ X.T
+    n_people, n_variants = dosages.shape
+    missing = np.isnan(dosages.T)
+    if not has_dosages:
+        calls = np.ascontiguousarray(np.where(missing, -9, dosages.T).astype(np.int8))
+        packed = np.empty((n_variants, -(-n_people // 4)), dtype=np.uint8)
+        pack_calls(calls, packed)
+        return _correlate_calls(packed, np.arange(n_people))
+    X = dosages.T.astype(np.float32, order="C")
+    n_called = n_people - np.count_nonzero(missing, axis=1)
+    X -= np.where(n_called > 0, np.nansum(X, axis=1) / np.maximum(n_called, 1), 0)[:, None]
+    X[missing] = 0  # the mean: nothing more is to be done about missing calls
+    correlation = X @ X.T
+    nothing = np.zeros((0, 0), dtype=np.int32)
+    to_correlation(correlation, np.zeros(n_variants), n_called, n_people, nothing, nothing)
+    return correlation
+
+
+def _correlate_calls(
+    packed: NDArray[np.uint8], sample_index: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Do `correlate` for packed rows of some people of a file."""
+    from prs.kernels.ld import by_person, decode_signs, sum_over_missing, to_correlation
+    from prs.kernels.packed import count_codes, person_mask
+
+    n_variants, n_people = len(packed), len(sample_index)
+    counts = np.empty((n_variants, 4), dtype=np.int64)
+    count_codes(packed, person_mask(sample_index, packed.shape[1]), n_people, counts)
+    n_missing = counts[:, 1]
+    starts = np.concatenate([[0], np.cumsum(n_missing)])
+    people = np.empty(starts[-1], dtype=np.int64)
+    X = np.empty((n_variants, n_people), dtype=np.float32)
+    decode_signs(packed, sample_index, starts, X, people)
+    correlation = X @ X.T
+    del X
     lost = both_lost = np.zeros((0, 0), dtype=np.int32)
-    total = np.zeros(n_variants) if has_dosages else X.sum(axis=1, dtype=np.float64)
-    if n_missing.any() and not has_dosages:
-        people = np.nonzero(missing)[1]
-        starts = np.concatenate([[0], np.cumsum(n_missing)])
+    if len(people):
         lost, both_lost = np.empty((2, n_variants, n_variants), dtype=np.int32)
-        by_person = np.ascontiguousarray(X.astype(np.int8).T)
-        sum_over_missing(starts, people, by_person, lost)
-        sum_over_missing(starts, people, np.ascontiguousarray(missing.T).view(np.int8), both_lost)
-    # centred dosages need nothing more: their missing calls are 0, the mean
-    correlation = np.empty((n_variants, n_variants), dtype=np.float32)
-    to_correlation(products, total, n_called, n_people, lost, both_lost, correlation)
+        values = np.empty((n_people, n_variants), dtype=np.int16)
+        by_person(packed, sample_index, values)
+        sum_over_missing(starts, people, values, lost, both_lost)
+    total = (counts[:, 0] - counts[:, 3]).astype(np.float64)
+    to_correlation(correlation, total, n_people - n_missing, n_people, lost, both_lost)
     return correlation

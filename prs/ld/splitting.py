@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from prs.cluster import map_tasks
 from prs.errors import SettingsError
 from prs.inputs.genotypes import Genotypes
-from prs.ld.correlation import correlate
+from prs.ld.correlation import correlate_variants
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -115,8 +115,7 @@ class _ChromosomeSplitter:
 
     def _read_tile(self, tile: tuple[int, int, int]) -> NDArray[np.float64]:
         first, end, beyond = tile
-        dosages = self.genotypes.read_dosages(slice(first, beyond))
-        r = correlate(dosages, has_dosages=self.genotypes.has_dosages)[: end - first]
+        r = correlate_variants(self.genotypes, slice(first, beyond))[: end - first]
         r2 = r**2
         r2[r2 < self.thr_r2] = 0
         band = _band(r2, self.settings.max_size)
