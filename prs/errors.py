@@ -15,6 +15,7 @@ __all__ = [
     "FolderInUseError",
     "InvalidValueError",
     "LDReferenceError",
+    "OutputError",
     "OverlapError",
     "OverlappingSamplesError",
     "PrsError",
@@ -146,3 +147,7 @@ class FolderInUseError(PrsError):
 
 class CheckpointError(PrsError):
     """A checkpoint that is of another run (inputs, settings or versions), or damaged."""
+
+
+class OutputError(PrsError):
+    """A file that cannot be written: a full disk, no permission, a read-only file system."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
+import re
 import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
-from prs.errors import FileFormatError
+from prs.errors import FileFormatError, OutputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -207,6 +210,49 @@ def read_bytes(path: str | Path, what: str = "file") -> bytes:
     return data
 
 
+#: Name of a file that is being written.
+TEMPORARY_NAME = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp(\..*)?")
+#: What stands in the way of writing, and what to do about it.
+_REMEDIES = {
+    errno.ENOSPC: "free some space, or write to another disk, and run again",
+    errno.EDQUOT: "free some space, or ask for a larger quota, and run again",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f), or use another file system",
+    errno.EROFS: "choose a folder that you may write to",
+    errno.EACCES: "choose a folder that you may write to, or change its permissions",
+    errno.EPERM: "choose a folder that you may write to, or change its permissions",
+    errno.ENOTDIR: "choose another name: a part of this one is a file and no folder",
+    errno.EEXIST: "choose another name: a part of this one is a file and no folder",
+    errno.EISDIR: "choose another name: this one is a folder",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
+
+def output_error(path: Path, error: OSError, temporary: str | None = None) -> OutputError | None:
+    """Return what to tell of an error that came up while `path` was written; None: not of it.
+
+    Parameters
+    ----------
+    path : Path
+        What was to be written.
+    error : OSError
+        What came up.
+    temporary : str, optional
+        The name under which it was being written.
+    """
+    found = re.search(r"errno = (\d+)", str(error))  # HDF5 tells it in words
+    code = error.errno or (int(found[1]) if found else None)
+    of_another = error.filename is not None and str(error.filename) not in (
+        temporary, str(path), *map(str, path.parents)
+    )  # fmt: skip
+    if of_another or code not in _REMEDIES:
+        return None
+    return OutputError(
+        f"cannot be written: {os.strerror(code)}; nothing half-written was left",
+        path=path,
+        remedy=_REMEDIES[code],
+    )
+
+
 @contextmanager
 def write_atomically(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it onto `path` if the block succeeds.
@@ -222,22 +268,40 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
     ------
     Path
         Where to write.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written: the disk is full, or it is not allowed.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.name}.", suffix=f".tmp{path.suffix}"
-    )
-    os.close(handle)
-    temporary = Path(name)
+    name = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.name}.", suffix=f".tmp{path.suffix}"
+        )
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
+        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
+    except OSError as error:
+        told = output_error(path, error, name)
+        if told is None:
+            raise
+        raise told from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if name is not None:
+            Path(name).unlink(missing_ok=True)
+
+
+@cache
+def _umask() -> int:
+    """Return the process's mask of permissions, which can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def write_table(frame: pd.DataFrame, path: str | Path) -> Path:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from prs.errors import FileFormatError
 from prs.files import write_atomically
+from prs.locks import hold_file, remove_leftovers
 from prs.provenance import digest_file, digest_settings, package_versions
 
 __all__ = ["Stages"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -40,6 +46,7 @@ class Stages:
     say: Callable[[str], None]
     force: bool = False
     ran: list[str] = field(default_factory=list)
+    _inputs: dict[Path, str] = field(default_factory=dict)
     _digests: dict[tuple[Path, int, int], str] = field(default_factory=dict)
 
     def run(
@@ -68,7 +75,7 @@ class Stages:
         key = digest_settings(
             {
                 "settings": settings,
-                "inputs": {str(path): self._digest(path) for path in inputs},
+                "inputs": self._digest_inputs(name, inputs),
                 "versions": package_versions(),
             }
         )
@@ -78,11 +85,46 @@ class Stages:
         start = time.perf_counter()
         record.unlink(missing_ok=True)
         line = work()
+        self._digest_inputs(name, inputs)
         self.ran.append(name)
+        for path in outputs:
+            self._inputs.pop(path, None)
         made = {str(path.relative_to(self.folder)): self._digest(path) for path in outputs}
         with write_atomically(record) as temporary:
             temporary.write_text(json.dumps({"key": key, "outputs": made}, indent=1))
         self.say(f"{name}: {line} ({time.perf_counter() - start:.1f} s)")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Have the folder for this run alone, and clear what killed runs were writing there.
+
+        Raises
+        ------
+        FolderInUseError
+            If another run has it.
+        OutputError
+            If it cannot be written to.
+        """
+        with hold_file(self.folder / ".stages" / "lock", f"the results in {self.folder}"):
+            if n_files := remove_leftovers(self.folder):
+                logger.info("removed %d files that a killed run had half written", n_files)
+            yield
+
+    def _digest_inputs(self, name: str, inputs: Sequence[Path]) -> dict[str, str]:
+        """Return the digests of a stage's inputs, which may not change while the run goes on."""
+        digests = {path: self._digest(path) for path in inputs}
+        changed = [
+            path for path in inputs if self._inputs.get(path, digests[path]) != digests[path]
+        ]
+        if changed:
+            raise FileFormatError(
+                f"was changed while the run was reading it (stage {name!r})",
+                path=changed[0],
+                remedy="wait until whatever writes the file has finished, and run again: stages "
+                "whose inputs did not change are kept",
+            )
+        self._inputs |= digests
+        return {str(path): digest for path, digest in digests.items()}
 
     def _is_done(self, record: Path, key: str, outputs: Sequence[Path]) -> bool:
         try:

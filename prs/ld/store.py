@@ -21,6 +21,7 @@ from prs.files import existing_file, write_atomically
 from prs.ld.journal import Journal
 from prs.ld.panel import open_panel
 from prs.ld.reference import BlockReader, LDReference
+from prs.locks import hold_file
 from prs.variants import VariantTable, chromosome_codes, chromosome_labels
 
 if TYPE_CHECKING:
@@ -83,26 +84,27 @@ def write_ld(
     ------
     SettingsError
         If `precision` is none of the choices.
+    FolderInUseError
+        If `resume` is set and another process is making the same file.
     """
     if precision not in _SCALES:
         raise SettingsError(
             f"precision={precision!r} is not one of {', '.join(map(repr, _SCALES))}"
         )
     prepare = _Packer(ld.reader, precision)
-    packed: Iterable[tuple[int, bytes]]
-    journal = None
-    if resume:
+    if not resume:
+        packed = map_tasks(prepare, _with_progress(range(ld.n_blocks)), n_threads, client)
+        _write_file(ld, path, precision, packed)
+        return
+    path = Path(path)
+    with hold_file(path.with_name(f".{path.name}.lock"), str(path), remove=True):
         journal = Journal(path, _fingerprint(ld, precision))
         todo = range(journal.n_done, ld.n_blocks)
         if journal.n_done:
             logger.info("%s: %d of %d blocks are there already", path, len(journal), ld.n_blocks)
         for entry in map_tasks(prepare, _with_progress(todo), n_threads, client):
             journal.append(*entry)
-        packed = journal.entries()
-    else:
-        packed = map_tasks(prepare, _with_progress(range(ld.n_blocks)), n_threads, client)
-    _write_file(ld, path, precision, packed)
-    if journal is not None:
+        _write_file(ld, path, precision, journal.entries())
         journal.remove()
 
 
