@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from prs.evaluation.risk_models import RiskPredictions
 from prs.evaluation.strata import CutPoints, contrast_rows, cut_points, decile_rows, stratify
 from prs.evaluation.survival import survival_accuracy
 from prs.evaluation.survival_models import HazardPredictions
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 __all__ = ["Setup", "calibration_tables", "cuts_for", "decile_tables", "describe", "judge"]
 
@@ -45,6 +48,8 @@ class Setup:
         Of portability and, if so set, of the SD.
     n_bins, cutpoints, case_control, sd_of, confidence, n_bootstrap, seed, horizons
         As in `evaluate`.
+    client : distributed.Client or None
+        The cluster that bootstraps.
     """
 
     data: Data
@@ -59,6 +64,7 @@ class Setup:
     n_bootstrap: int
     seed: int
     horizons: tuple[float, ...] = ()
+    client: Client | None = None
 
     @property
     def binary(self) -> bool:
@@ -262,6 +268,7 @@ def _bootstrap(
         n_bootstrap=setup.n_bootstrap,
         seed=setup.seed,
         stage=(1, (*data.groups, EVERYBODY).index(group)),
+        client=setup.client,
     )
     figures, replicates, start = {}, {}, 0
     for name, (contributions, statistics) in parts.items():

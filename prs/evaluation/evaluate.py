@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,6 +30,9 @@ from prs.evaluation.risk_models import (
 from prs.evaluation.survival_cells import hazard_calibration_tables, hazard_decile_tables
 from prs.evaluation.survival_models import HazardPredictions, cross_fit_hazards, predict_hazards
 from prs.evaluation.tables import COLUMNS, make_frame
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 __all__ = ["Evaluation", "evaluate", "write_tables"]
 
@@ -63,6 +66,7 @@ def evaluate(
     seed: int = 0,
     horizons: Sequence[float] | None = None,
     risk_thresholds: Sequence[float] = (),
+    client: Client | None = None,
 ) -> Evaluation:
     """Judge scores: accuracy, calibration and risk by decile, per group and pooled.
 
@@ -121,6 +125,9 @@ def evaluate(
     risk_thresholds : sequence of float
         Limits of risk categories, such as those at which a guideline acts: who is reclassified
         by the score is then said. Binary outcomes.
+    client : distributed.Client, optional
+        A cluster whose workers bootstrap accuracies and their differences, which is worth the
+        way for samples of 100,000 people and more. The figures are the same to the bit.
 
     Returns
     -------
@@ -187,6 +194,7 @@ def evaluate(
         n_bootstrap=n_bootstrap,
         seed=seed,
         horizons=_horizons(horizons, data),
+        client=client,
     )
     settings |= {
         "outcome": cohort.outcome_name,
