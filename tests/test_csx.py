@@ -493,6 +493,52 @@ def test_smallest_and_emptiest_inputs_finish(target):
     assert np.isnan(fit.beta_mean[0, 1:]).all()
 
 
+def test_chains_begin_far_apart_in_psi_and_phi():
+    sumstats, ld = study()
+    for target, first in (("posterior", 1e-1), ("reference", 1.0)):
+        fit = fit_csx(sumstats, ld, n_chains=4, n_iter=12, n_burnin=2, target=target, seed=1)
+        begin = np.log(fit.phi_trace[:, 0])
+        # after one iteration on 13 variants phi is still near its start: a factor of 10 or more
+        # between neighbours, of which an iteration moves a factor of 3 or so
+        assert begin[0] - begin[-1] > np.log(10)
+        model = build_model(sumstats, ld)
+        chains = Chains(model, settings(2, start=(first, 1e-4)))
+        np.testing.assert_allclose(1 / chains.u[:, 0], chains.phi[:, 0])
+        assert chains.phi[:, 0].tolist() == [first, 1e-4]
+
+
+@pytest.mark.parametrize("target", ["posterior", "reference"])
+def test_bent_ld_and_b_that_it_cannot_produce(target):
+    """Rank 3 of 9, an eigenvalue of -0.05, and a b of noise: finite, and said."""
+    rng = np.random.default_rng(3)
+    R = np.corrcoef(rng.standard_normal((4, 9)), rowvar=False)
+    _, vectors = np.linalg.eigh(R)
+    bent = R - 0.05 * np.outer(vectors[:, 0], vectors[:, 0])
+    bent /= np.sqrt(np.outer(np.diag(bent), np.diag(bent)))
+    variants = table(range(10, 100, 10))
+    ld = LDReference.from_blocks(variants, np.full(9, 0.3), [bent])
+    fit = fit_csx({"EUR": statistics(variants, rng.standard_normal(9) * 3)}, {"EUR": ld},
+                  n_iter=200, target=target, seed=1)  # fmt: skip
+    assert np.isfinite(fit.beta_mean).all()
+    assert np.isfinite(fit.beta_sd).all()
+    if target == "posterior":
+        assert fit.outside["EUR"] > 0.3  # six of nine directions
+        assert any("lie outside what the LD panel can produce" in w for w in fit.warnings)
+
+
+def test_each_z_is_scaled_by_its_own_sample_size():
+    rng = np.random.default_rng(0)
+    variants = table(range(10, 100, 10))
+    one, ld = population(variants, [9], rng, z=np.full(9, 3.0))
+    n = np.array([1000.0] * 5 + [400.0] * 4)
+    ld = LDReference.from_blocks(variants, np.full(9, 0.3), [np.eye(9)])
+    uneven = HarmonisedSumStats(**{**vars(one), "n_eff": n})
+    model = build_model({"EUR": uneven}, {"EUR": ld})
+    np.testing.assert_allclose(model.b, 3.0 / np.sqrt(n))
+    assert model.n_gwas.tolist() == [1000.0]
+    assert any("scaled by its own n" in note for note in model.notes)
+
+
 def test_settings_that_make_no_sense_are_refused():
     sumstats, ld = study()
     for bad in (

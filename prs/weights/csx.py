@@ -66,7 +66,8 @@ logger = logging.getLogger(__name__)
 ITERATIONS_PER_POPULATION = 1000
 MAX_ITERATIONS_PER_POPULATION = 10_000
 #: Where learned phi (and all psi) begin, first chain to last: far apart, so that chains that
-#: agree have forgotten it.
+#: agree have forgotten it. (delta is integrated out, or drawn first.) A single chain begins at
+#: 1e-2; the reference tool's, and the first of several of its kind, at 1.
 START_RANGE = (1e-1, 1e-4)
 
 
@@ -220,7 +221,10 @@ def fit_csx(
         ld_dtype=ld_dtype,
         n_threads=n_threads,
     )
-    starts = np.geomspace(*START_RANGE, n_chains) if n_chains > 1 else np.array([1e-2])
+    first, last = (1.0 if target == "reference" else START_RANGE[0]), START_RANGE[1]
+    starts = np.geomspace(first, last, n_chains)
+    if n_chains == 1 and target == "posterior":
+        starts[0] = 1e-2
     chain_phi = tuple(value for value in values for _ in range(n_chains))
     settings = ChainSettings(
         phi=chain_phi,

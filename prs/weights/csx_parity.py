@@ -26,16 +26,12 @@ __all__ = ["BlockReferenceChains", "ReferenceChains"]
 
 
 class ReferenceChains(Chains):
-    """Chains of the reference tool, side by side; psi and phi begin at 1 as they do there."""
+    """Chains of the reference tool, side by side; there psi and phi begin at 1."""
 
     def __init__(self, model: CsxModel, settings: ChainSettings) -> None:
         super().__init__(model, settings)
         self.moves[:] = False
-        self.u[:] = 1.0
         self.delta = np.empty_like(self.u)
-        for c, fixed in enumerate(settings.phi):
-            if fixed is None:
-                self.phi[c] = 1.0
 
     def step(self, run: Team, accumulate: bool) -> None:
         """Draw effects, sigma, delta, psi and phi once, in the reference's order."""
