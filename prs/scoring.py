@@ -153,7 +153,7 @@ def _describe_coding(
         notes.append(f"allele counts {how}")
     if genotypes.has_dosages:
         notes.append("imputed dosages")
-    there = np.unique(genotypes.variants.chrom[variant])
+    there = np.flatnonzero(np.bincount(genotypes.variants.chrom[variant]))
     if X in there:
         sex = genotypes.samples.sex
         unknown = int(np.count_nonzero((sex != 1) & (sex != 2)))

@@ -310,7 +310,7 @@ def _read_table(path: Path, columns: tuple[str, ...], types: dict[str, str]) -> 
     """Parse a whitespace-separated table without header; any fault names its line."""
     data = read_bytes(path, f"{path.suffix} file")
     options: dict[str, Any] = {
-        "sep": r"\s+",
+        "sep": "\t" if _is_plain(data) else r"\s+",  # the first is parsed faster
         "header": None,
         "names": list(columns),
         "index_col": False,
@@ -330,6 +330,12 @@ def _read_table(path: Path, columns: tuple[str, ...], types: dict[str, str]) -> 
     if _is_blank(frame[columns[-1]]).any():
         raise _first_fault(path, data, columns, types, None)
     return frame
+
+
+def _is_plain(data: bytes) -> bool:
+    """Whether all cells are parted by single tabs."""
+    blank = np.frombuffer(data, dtype=np.uint8) <= ord(" ")
+    return b" " not in data and not blank[0] and not np.any(blank[1:] & blank[:-1])
 
 
 def _is_blank(column: pd.Series) -> NDArray[np.bool_]:

@@ -169,6 +169,10 @@ class Weights:
 def _is_repeated(variants: VariantTable) -> NDArray[np.bool_]:
     """Return which rows are of a variant that an earlier row has; shape (M,)."""
     by_position = (variants.chrom > 0) & (variants.pos > 0)
+    if by_position.all() and len(variants) > 1:
+        sites = np.sort(variants.site_key, kind="stable")  # most files are sorted already
+        if np.all(sites[1:] != sites[:-1]):
+            return np.zeros(len(variants), dtype=bool)
     ids, unique = pd.factorize(variants.id, use_na_sentinel=False)
     nameless = np.array([name in ("", ".") for name in unique], bool)
     unplaced = ~by_position & (nameless[ids] if len(unique) else False)

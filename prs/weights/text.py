@@ -203,7 +203,8 @@ def read_positions(text: TextTable, frame: pd.DataFrame, name: str) -> NDArray[n
 def read_ids(column: pd.Series) -> NDArray[np.object_]:
     """Return a column of text; "" where the cell is empty or NA."""
     ids = column.to_numpy(dtype=object)
-    return np.where(column.isin(MISSING), "", ids)
+    missing = column.isin(MISSING).to_numpy()
+    return np.where(missing, "", ids) if missing.any() else ids
 
 
 def make_table(
