@@ -58,13 +58,11 @@ class Chains:
         n_chains = len(settings.start)
         n_effects, n_variants = len(model.b), len(model.variants)
         n_groups, n_populations = model.n_groups, len(model.populations)
-        start = np.array(settings.start)
         self.lower = 0.0 if settings.psi_max is None else 1.0 / settings.psi_max
         self.beta = np.zeros((n_chains, n_effects))
         self.b = model.b[None]  # a row for each chain, or one for all
         self.residual = np.repeat(self.b, n_chains, axis=0)
-        psi = start if settings.psi_max is None else np.minimum(start, settings.psi_max)
-        self.u = np.repeat(1.0 / psi[:, None], n_variants, axis=1)
+        self.u = np.array([self._first_scales(c, n_variants) for c in range(n_chains)])
         self.chi = np.zeros((n_chains, n_variants))
         fixed = [s if p is None else p for p, s in zip(settings.phi, settings.start, strict=True)]
         self.phi = np.repeat(np.array(fixed)[:, None], n_groups, axis=1)
@@ -90,14 +88,8 @@ class Chains:
         self.small_sums = np.zeros((n_chains, model.n_blocks, 2))
         self.scores = np.zeros((n_chains, model.n_blocks, len(model.directions)))
         self.moves = np.array([phi is None for phi in settings.phi])
-        self.ticket = np.array(
-            [
-                np.random.default_rng(
-                    np.random.SeedSequence(settings.seed, spawn_key=(_LOCAL, c, 0))
-                ).random(n_variants)
-                for c in range(n_chains)
-            ]
-        )  # uniform; the next ones are drawn with psi
+        # uniform draws for the first choice of variants; the next ones are drawn with psi
+        self.ticket = np.array([self._rng(c, 0).random(n_variants) for c in range(n_chains)])
         self.precision = np.zeros(
             0, dtype=np.float64 if model.ld.dtype == np.float64 else np.float32
         )
@@ -115,6 +107,22 @@ class Chains:
         self.phi_jobs = [
             (c, g) for c in range(n_chains) for g in range(n_groups) if settings.phi[c] is None
         ]
+
+    def _rng(self, chain: int, part: int) -> np.random.Generator:
+        """Return a generator for what a chain draws before it begins."""
+        key = (_LOCAL, chain, part)
+        return np.random.default_rng(np.random.SeedSequence(self.settings.seed, spawn_key=key))
+
+    def _first_scales(self, chain: int, n: int) -> NDArray[np.float64]:
+        """Return 1/psi with psi from the prior at the chain's start.
+
+        Were all psi equal, no effect would stand out, and the joint move could take phi of a low
+        start down by orders of magnitude, from where it takes hundreds of iterations to return.
+        """
+        settings, rng = self.settings, self._rng(chain, 1)
+        phi = settings.start[chain]
+        psi = rng.gamma(settings.a, 1.0, n) / rng.gamma(settings.b, 1.0, n) * phi
+        return 1.0 / np.clip(psi, 1e-6 * phi, min(settings.psi_max or np.inf, 1e6 * phi))
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return what the next iteration begins from, and the totals; the arrays themselves."""

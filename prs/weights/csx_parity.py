@@ -33,6 +33,10 @@ class ReferenceChains(Chains):
         self.moves[:] = False
         self.delta = np.empty_like(self.u)
 
+    def _first_scales(self, chain: int, n: int) -> NDArray[np.float64]:
+        """Return 1/psi with all psi at the chain's start, as they are at 1 there."""
+        return np.full(n, 1.0 / self.settings.start[chain])
+
     def step(self, run: Team, accumulate: bool) -> None:
         """Draw effects, sigma, delta, psi and phi once, in the reference's order."""
         model, settings = self.model, self.settings

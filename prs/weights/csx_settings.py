@@ -23,7 +23,8 @@ class ChainSettings:
     phi : tuple of float or None
         For each chain, its fixed phi; None where phi is learned.
     start : tuple of float
-        For each chain, where every psi begins, and phi where it is learned.
+        For each chain, where phi begins if it is learned, and the phi of the prior from which the
+        first psi are drawn.
     a, b : float
         Shapes of the prior.
     psi_max : float or None
