@@ -11,15 +11,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from prs.errors import SettingsError
-from prs.evaluation.optimism import cross_fit
+from prs.evaluation.optimism import accuracy_of, cross_fit, resample
 from prs.inputs.cohort import Cohort
 from prs.inputs.cohort_columns import TEST, TUNING
-from prs.samples import match_samples
+from prs.samples import SampleTable, match_samples
 from prs.weights.choose import choose_scores
 from prs.weights.score_table import Scores
 from prs.weights.threshold_fit import fit_thresholds
 
-__all__ = ["Choice", "CrossFitted", "choose_cell", "cross_fit_scores"]
+__all__ = ["Choice", "CrossFitted", "choice_optimism", "choose_cell", "cross_fit_scores"]
 
 Choice: TypeAlias = Callable[[Scores, Cohort], tuple[Scores, Any]]
 """All that looks at outcomes, as one function: given everybody's scores and a cohort, the scores
@@ -196,3 +196,78 @@ def _r2(scores: Scores, people: Cohort, index: NDArray[np.int64]) -> NDArray[np.
         return nothing
     slope = fit.table["Coefficient"].to_numpy(dtype=np.float64)
     return np.sign(slope) * fit.table["R2"].to_numpy(dtype=np.float64)
+
+
+def choice_optimism(
+    scores: Scores,
+    cohort: Cohort,
+    choose: Choice = choose_scores,
+    *,
+    by: str | None = "ancestry",
+    n_bootstrap: int = 50,
+    seed: int = 1,
+) -> pd.DataFrame:
+    """Estimate how much too good everybody's own choice looks, by repeating it on resampled people.
+
+    Harrell et al. 1996 (Stat Med 15:361): in each sample the whole choice is made anew; the
+    optimism is the mean, over samples, of the accuracy in the sample less that in everybody.
+
+    Parameters
+    ----------
+    scores, cohort, choose, by
+        As for `cross_fit_scores`.
+    n_bootstrap : int
+        Samples; the Monte Carlo error of the optimism is its SD between them over the root.
+    seed : int
+        Of the samples, drawn within the groups of `by` and case status.
+
+    Returns
+    -------
+    DataFrame
+        score, measure ("auc", "c" or "r2"), apparent, optimism, corrected (apparent less
+        optimism), n_bootstrap (samples in which the choice led to this score).
+    """
+    here, there = match_samples(
+        cohort.samples, scores.samples, what="the cohort", target_name="the scores"
+    )
+    known = np.isfinite(scores.values[there]).all(axis=1)
+    people, everything = cohort.take(here[known]), scores.take(there[known])
+    kind, y, time = people.outcome_kind, people.outcome, people.time
+    group = people.labels.get(by) if by is not None else None
+    measure = {"binary": "auc", "survival": "c"}.get(kind, "r2")
+
+    def chosen_by(index: NDArray[np.int64]) -> Scores:
+        """Let people, some perhaps twice, choose; return everybody's scores."""
+        both = np.concatenate([index, np.arange(people.n)])
+        renamed = SampleTable.from_ids([str(i) for i in range(len(both))])
+        split = np.where(np.arange(len(both)) < len(index), TUNING, TEST).astype(object)
+        doubled = replace(people.take(both), samples=renamed, split=split)
+        made, _ = choose(replace(everything.take(both), samples=renamed), doubled)
+        return made.take(np.arange(len(index), len(both)))
+
+    whole = chosen_by(np.arange(people.n))
+    apparent = {
+        name: accuracy_of(whole.values[:, s], y, kind, time) for s, name in enumerate(whole.names)
+    }
+    gaps: dict[str, list[float]] = {name: [] for name in whole.names}
+    for b in range(n_bootstrap):
+        drawn = resample(y, b, kind=kind, group=group, seed=seed)
+        made = chosen_by(drawn)
+        for s, name in enumerate(made.names):
+            if name in gaps:
+                column = made.values[:, s]
+                inside = accuracy_of(
+                    column[drawn], y[drawn], kind, None if time is None else time[drawn]
+                )
+                gaps[name].append(inside - accuracy_of(column, y, kind, time))
+    optimism = {name: float(np.mean(gap)) if gap else np.nan for name, gap in gaps.items()}
+    return pd.DataFrame(
+        {
+            "score": list(whole.names),
+            "measure": measure,
+            "apparent": [apparent[name] for name in whole.names],
+            "optimism": [optimism[name] for name in whole.names],
+            "corrected": [apparent[name] - optimism[name] for name in whole.names],
+            "n_bootstrap": [len(gaps[name]) for name in whole.names],
+        }
+    )

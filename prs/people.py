@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logit
 
+from prs.ancestry.normalisation import normalise_scores
 from prs.errors import SettingsError
 from prs.evaluation.risk_models import choose_recalibration, predict_risks
 from prs.evaluation.uncertainty import (
@@ -23,11 +24,20 @@ from prs.evaluation.uncertainty import (
 from prs.individuals import META, combine_draws, score_draws
 from prs.inputs.cohort import Cohort
 from prs.inputs.genotypes import Genotypes
-from prs.samples import match_samples
+from prs.samples import SampleTable, match_samples
 from prs.weights.csx_posterior import CsxPosterior
 from prs.weights.score_table import Scores
 
-__all__ = ["RiskLine", "fit_risk_line", "people_uncertainty", "uncertainty_notes"]
+__all__ = [
+    "DrawnScores",
+    "RiskLine",
+    "Scale",
+    "combination_of",
+    "draw_scores",
+    "fit_risk_line",
+    "people_uncertainty",
+    "uncertainty_notes",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +54,57 @@ class RiskLine:
 
     linear: NDArray[np.float64]
     slope: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """How scores are made comparable between ancestries: whose components, and which method.
+
+    Attributes
+    ----------
+    samples : SampleTable
+        N people.
+    pcs : ndarray of float64, shape (N, K), or None
+        Their components; None with ``empirical``.
+    reference : ndarray of bool, shape (N,)
+        On whom the scale is fitted, and among whom people are ranked: tuning people.
+    method : {"mean", "mean+variance", "empirical"}
+        See `prs.ancestry.normalise_scores`.
+    """
+
+    samples: SampleTable
+    pcs: NDArray[np.float64] | None
+    reference: NDArray[np.bool_]
+    method: Literal["mean", "mean+variance", "empirical"] = "mean+variance"
+
+    def take(self, index: NDArray[np.int64]) -> Scale:
+        """Return the people at `index`."""
+        pcs = None if self.pcs is None else self.pcs[index]
+        return Scale(self.samples.take(index), pcs, self.reference[index], self.method)
+
+    def normalise(
+        self, scores: NDArray[np.float64], group: NDArray[np.object_]
+    ) -> NDArray[np.float64]:
+        """Return scores on the scale, each column by its own fit; shape (N, S).
+
+        Parameters
+        ----------
+        scores : ndarray of float64, shape (N, S)
+        group : ndarray of object (str), shape (N,)
+            Ancestry, for ``empirical``; a group without reference people gets NaN.
+        """
+        base, empty = self.reference, np.zeros((len(scores), 1))
+        pcs = empty if self.pcs is None else self.pcs
+        empirical = self.method == "empirical"
+        return normalise_scores(
+            scores[base],
+            pcs[base],
+            scores,
+            pcs,
+            method=self.method,
+            reference_labels=group[base] if empirical else None,
+            target_labels=group if empirical else None,
+        ).target
 
 
 def fit_risk_line(
@@ -82,6 +143,114 @@ def fit_risk_line(
     return RiskLine(line[:n], (line[n:] - line[:n]) / step)
 
 
+@dataclass(frozen=True, eq=False)
+class DrawnScores:
+    """The score of people of a cohort, and what it is in each posterior draw of the effects.
+
+    Attributes
+    ----------
+    people : Cohort
+        N people.
+    score : ndarray of float64, shape (N,)
+        Their scores.
+    draws : ndarray of float64, shape (N, D)
+        The same in each draw.
+    """
+
+    people: Cohort
+    score: NDArray[np.float64]
+    draws: NDArray[np.float64]
+
+    def summarise(
+        self,
+        *,
+        by: str | None = "ancestry",
+        scale: Scale | None = None,
+        top: float = 0.1,
+        level: float = 0.9,
+    ) -> PeopleUncertainty:
+        """Return intervals of score, percentile and (binary outcome) absolute risk.
+
+        Parameters
+        ----------
+        by : str, optional
+            Label of the groups within which percentiles are taken and risks are recalibrated.
+        scale : Scale, optional
+            Put score and draws on one scale for all ancestries, each draw by its own fit;
+            percentiles are then among the scale's reference people, of every ancestry.
+        top, level
+            See `prs.evaluation.uncertainty.summarise_draws`.
+        """
+        people, point, draws = self.people, self.score, self.draws
+        group = np.full(people.n, "all", dtype=object) if by is None else people.labels[by]
+        reference = None
+        if scale is not None:
+            rows, at = match_samples(
+                people.samples, scale.samples, what="the cohort", target_name="the components"
+            )
+            people, scale = people.take(rows), scale.take(at)
+            both = np.column_stack([point, draws])[rows]
+            both = scale.normalise(both, np.asarray(group, dtype=object)[rows])
+            known = np.isfinite(both).all(axis=1)
+            people, point, draws = people.take(known), both[known, 0], both[known, 1:]
+            reference, group = scale.reference[known], np.full(people.n, "all", dtype=object)
+        risks = None
+        if people.outcome_kind == "binary":
+            line = fit_risk_line(point, people, by=by)
+            if np.isfinite(line.linear).all() and np.isfinite(line.slope).all():
+                centred = centre_draws(draws, point, np.asarray(group, dtype=object))
+                risks = draw_risks(centred, line.linear, line.slope)
+        return summarise_draws(
+            draws,
+            ids=people.ids,
+            score=point,
+            group=group,
+            reference=reference,
+            risks=risks,
+            top=top,
+            level=level,
+        )
+
+
+def draw_scores(
+    genotypes: Genotypes,
+    posterior: CsxPosterior,
+    scores: Scores,
+    cohort: Cohort,
+    *,
+    name: str,
+    combination: pd.DataFrame | None = None,
+    by: str | None = "ancestry",
+    n_draws: int | None = 200,
+    n_threads: int | None = None,
+) -> DrawnScores:
+    """Score the people of a cohort with each posterior draw; see `people_uncertainty`."""
+    rows, place = match_samples(
+        cohort.samples, genotypes.samples, what="the cohort", target_name="the genotypes"
+    )
+    people = cohort.take(rows)
+    rows, at = match_samples(
+        people.samples, scores.samples, what="the cohort", target_name="the scores"
+    )
+    people, place = people.take(rows), place[rows]
+    point = scores.select(name).values[at, 0]
+    group = np.full(people.n, "all", dtype=object) if by is None else people.labels[by]
+    view = genotypes.subset(samples=place)
+    settings: dict[str, Any] = {"n_draws": n_draws, "n_threads": n_threads}
+    if combination is not None:
+        made = score_draws(view, posterior, **settings)
+        return DrawnScores(people, point, combine_draws(made, combination, group))
+    known = (*posterior.populations, META)
+    ends = [p for p in known if name == p or name.endswith(f"_{p}")]
+    if not ends:
+        raise SettingsError(
+            f"score {name!r} is not made from one population of the posterior",
+            remedy=f"its populations: {', '.join(known)}",
+        )
+    draws = score_draws(view, posterior, populations=ends[:1], **settings)[ends[0]]
+    return DrawnScores(people, point, draws)
+
+
 def people_uncertainty(
     genotypes: Genotypes,
     posterior: CsxPosterior,
@@ -95,6 +264,7 @@ def people_uncertainty(
     top: float = 0.1,
     level: float = 0.9,
     n_threads: int | None = None,
+    scale: Scale | None = None,
 ) -> PeopleUncertainty:
     """Say of each person of a cohort how sure score, percentile and absolute risk are.
 
@@ -112,8 +282,10 @@ def people_uncertainty(
         Which score: one that `combination` makes, ``..._META``, or a population's.
     combination : DataFrame, optional
         ``CombinedScore.table`` where the score is a combination of the populations' scores.
-    by, n_draws, top, level, n_threads
-        See `prs.evaluation.uncertainty.summarise_draws` and `score_draws`.
+    by, top, level, scale
+        See `DrawnScores.summarise`.
+    n_draws, n_threads
+        See `prs.individuals.score_draws`.
 
     Returns
     -------
@@ -124,39 +296,18 @@ def people_uncertainty(
     SettingsError
         If the posterior has no draws, or the score is not made of its populations.
     """
-    rows, place = match_samples(
-        cohort.samples, genotypes.samples, what="the cohort", target_name="the genotypes"
+    drawn = draw_scores(
+        genotypes,
+        posterior,
+        scores,
+        cohort,
+        name=name,
+        combination=combination,
+        by=by,
+        n_draws=n_draws,
+        n_threads=n_threads,
     )
-    people = cohort.take(rows)
-    rows, at = match_samples(
-        people.samples, scores.samples, what="the cohort", target_name="the scores"
-    )
-    people, place = people.take(rows), place[rows]
-    point = scores.select(name).values[at, 0]
-    group = np.full(people.n, "all", dtype=object) if by is None else people.labels[by]
-    view = genotypes.subset(samples=place)
-    settings: dict[str, Any] = {"n_draws": n_draws, "n_threads": n_threads}
-    if combination is not None:
-        made = score_draws(view, posterior, **settings)
-        draws = combine_draws(made, combination, group)
-    else:
-        known = (*posterior.populations, META)
-        ends = [p for p in known if name == p or name.endswith(f"_{p}")]
-        if not ends:
-            raise SettingsError(
-                f"score {name!r} is not made from one population of the posterior",
-                remedy=f"its populations: {', '.join(known)}",
-            )
-        draws = score_draws(view, posterior, populations=ends[:1], **settings)[ends[0]]
-    risks = None
-    if people.outcome_kind == "binary":
-        line = fit_risk_line(point, people, by=by)
-        if np.isfinite(line.linear).all() and np.isfinite(line.slope).all():
-            centred = centre_draws(draws, point, np.asarray(group, dtype=object))
-            risks = draw_risks(centred, line.linear, line.slope)
-    return summarise_draws(
-        draws, ids=people.ids, score=point, group=group, risks=risks, top=top, level=level
-    )
+    return drawn.summarise(by=by, scale=scale, top=top, level=level)
 
 
 def uncertainty_notes(

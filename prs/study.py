@@ -56,13 +56,14 @@ class Target(_Section, frozen=True):
     covariates : list of str
         Columns of covariates.
     ancestry : str
-        Column of the ancestry label.
+        Column of the ancestry label; "" for none: everybody is judged together, and along
+        genetic distance.
     split : str or None
-        Column with ``tuning`` and ``test``; without it nothing is tuned and the whole cohort
-        is the test sample.
+        Column with ``tuning`` and ``test``; without it everything that is chosen by looking at
+        outcomes is cross-fitted (`[evaluation] n_folds`), and the whole cohort is judged.
     pcs : list of str
-        Columns of principal components: accuracy is also judged along genetic distance from
-        the people of the reference ancestry.
+        Columns of principal components. They serve for genetic distance where the populations
+        have no reference genotypes, from which components are computed otherwise.
     """
 
     genotypes: str | list[str]
@@ -78,6 +79,16 @@ class Target(_Section, frozen=True):
     ancestry: str = "ancestry"
     split: str | None = None
     pcs: list[str] = []
+
+    @property
+    def by(self) -> str | None:
+        """The ancestry column, or None."""
+        return self.ancestry or None
+
+    @property
+    def labels(self) -> list[str]:
+        """Columns of labels to read."""
+        return [self.ancestry] if self.ancestry else []
 
 
 class Population(_Section, frozen=True):
@@ -117,8 +128,12 @@ class ThresholdSettings(_Section, frozen=True):
 
     Attributes
     ----------
-    p_thresholds, r2, kb : list of float
-        The grid.
+    p_thresholds : list of float
+        Largest p of a variant that is used.
+    r2 : list of float
+        A variant joins the clump of a stronger one if their r2 is above this.
+    kb : list of float
+        And if they are within this distance, in 1,000 base pairs.
     populations : list of str or None
         For which populations; default all.
     """
@@ -142,11 +157,14 @@ class CsxSettings(_Section, frozen=True):
         Whether all populations are fitted together.
     phi : "auto", float or list of float
         Global shrinkage: learned, fixed, or a grid from which tuning people choose.
-    n_iter, n_burnin : int or None
-        Iterations of each chain, and how many of them are discarded; default 1,000 and 500 a
-        population.
-    thin, n_chains : int
-        Every how many iterations a draw is kept; independent chains.
+    n_iter : int or None
+        Iterations of each chain; default 1,000 a population.
+    n_burnin : int or None
+        How many of them are discarded; default 500 a population.
+    thin : int
+        Every how many iterations a draw is kept.
+    n_chains : int
+        Independent chains.
     psi_max : float or None
         Upper bound of the local shrinkage prior; None for no bound.
     phi_per_chromosome : bool
@@ -154,8 +172,12 @@ class CsxSettings(_Section, frozen=True):
     until : "converged" or None
         Leave the length to the sampler, in place of n_iter and n_burnin: stop when predictions
         agree between chains to `tolerance`, after `max_iter` iterations at most.
-    tolerance, max_iter, ld_dtype
-        See `prs.weights.csx.fit_csx`.
+    tolerance : float
+        How well predictions of the chains must agree, where `until` is "converged".
+    max_iter : int or None
+        Where `until` is "converged": the most iterations.
+    ld_dtype : {"float32", "int16", "int8"}
+        How correlations are held in memory: the smaller ones are rounded.
     draws : int
         Posterior draws kept of the joint fit (of the first single one where there is none), for
         the uncertainty of each person's score; 0 for none. They take 4 bytes a draw, variant
@@ -185,6 +207,26 @@ class Methods(_Section, frozen=True):
     csx: CsxSettings | None = None
 
 
+class AbsoluteRisk(_Section, frozen=True):
+    """``[evaluation.absolute_risk]``: risks by age, from the user's tables.
+
+    Attributes
+    ----------
+    incidence : str
+        Table with age_from, age_to, rate (per person and year), and perhaps group: incidence of
+        the disease.
+    mortality : str or None
+        The same of death from other causes; without it nobody dies of anything else.
+    ages : list of float
+        The first is the age at which people are free of the disease, the others those by which
+        the risk is given.
+    """
+
+    incidence: str
+    mortality: str | None = None
+    ages: list[float] = msgspec.field(default_factory=lambda: [40.0, 50.0, 60.0, 70.0, 80.0])
+
+
 class EvaluationSettings(_Section, frozen=True):
     """``[evaluation]``: how scores are judged.
 
@@ -209,6 +251,16 @@ class EvaluationSettings(_Section, frozen=True):
         deciles and curves. Default: the median follow-up.
     risk_thresholds : list of float
         Risks at which something would be done: who is reclassified at them is said.
+    n_folds : int
+        Folds where the cohort has no split.
+    n_optimism : int
+        Bootstrap samples in which the whole choice is repeated, where the cohort has no split;
+        0 for none.
+    normalise : {"auto", "none", "mean", "mean+variance", "empirical"}
+        How scores are put on one scale for all ancestries (`prs.normalise_scores`), for the
+        people's table; "auto": mean and variance by principal components, if there are any.
+    absolute_risk : AbsoluteRisk or None
+        Tables for risks by age.
     """
 
     prevalence: dict[str, float] = {}
@@ -220,6 +272,10 @@ class EvaluationSettings(_Section, frozen=True):
     compare_to: str | None = None
     horizons: list[float] = []
     risk_thresholds: list[float] = []
+    n_folds: int = 5
+    n_optimism: int = 50
+    normalise: Literal["auto", "none", "mean", "mean+variance", "empirical"] = "auto"
+    absolute_risk: AbsoluteRisk | None = None
 
 
 class Quality(_Section, frozen=True):
@@ -227,12 +283,21 @@ class Quality(_Section, frozen=True):
 
     Attributes
     ----------
-    min_maf, min_info, min_n_share, max_eaf_difference : float
-        See `prs.quality.QcRules`; 0 (1 for the last) switches a rule off.
-    sd, ld : bool
-        Whether the implied standard deviation and the neighbours' statistics must agree.
+    min_maf : float
+        Least minor-allele frequency, of the statistics and of the panel; 0 switches it off.
+    min_info : float
+        Least imputation INFO, where the file has it; 0 switches it off.
+    min_n_share : float
+        Least n, as a share of the 90th percentile of the file; 0 switches it off.
+    sd : bool
+        Whether the genotype's standard deviation that the statistics imply must lie between half
+        of the panel's and 0.1 above it.
+    max_eaf_difference : float
+        Greatest difference between the file's and the panel's frequency; 1 switches it off.
+    ld : bool
+        Whether each z must agree with its neighbours', where there is an LD reference.
     exclude : list of {"mhc", "long_range_ld"}
-        Regions to leave out.
+        Regions to leave out: the extended MHC; long-range LD (GRCh37).
     """
 
     min_maf: float = 0.01
@@ -250,7 +315,8 @@ class Harmonising(_Section, frozen=True):
     Attributes
     ----------
     palindromic : {"frequency", "keep", "drop"}
-        See `prs.matching.match_variants`.
+        What is done with A/T and C/G variants: settled by allele frequency, taken as written, or
+        all dropped.
     min_overlap : float
         Least share of the smaller input that must match.
     qc : Quality
@@ -332,12 +398,13 @@ class Study(_Section, frozen=True):
             target.genotypes, target.keep, target.remove, target.extract, target.exclude
         )
 
-    def open_reference(self, name: str) -> Genotypes | None:
-        """Open a population's reference people; None where the study names none."""
+    def open_reference(self, name: str, *, everybody: bool = False) -> Genotypes | None:
+        """Open a population's reference people (or the whole fileset); None: it names none."""
         population = self.populations[name]
         if population.reference is None:
             return None
-        return self._open(population.reference, population.reference_samples)
+        keep = None if everybody else population.reference_samples
+        return self._open(population.reference, keep)
 
     def _open(
         self,
@@ -391,6 +458,7 @@ def _known_keys(where: str) -> list[str]:
         "$.methods.ct": ThresholdSettings,
         "$.methods.csx": CsxSettings,
         "$.evaluation": EvaluationSettings,
+        "$.evaluation.absolute_risk": AbsoluteRisk,
         "$.harmonise": Harmonising,
         "$.harmonise.qc": Quality,
         "$.report": ReportSettings,
@@ -526,6 +594,13 @@ def _check(study: Study, text: str) -> None:
         fail(f"time is given for a {target.kind} outcome", "time", 'set kind = "survival"')
     if judged.horizons and target.time is None:
         fail("horizons are given for an outcome without times", "horizons")
+    if judged.n_folds < 2 or judged.n_optimism < 0:
+        fail("n_folds is at least 2, n_optimism at least 0", "evaluation")
+    if (wanted := judged.absolute_risk) is not None:
+        if len(wanted.ages) < 2 or sorted(set(wanted.ages)) != wanted.ages or wanted.ages[0] < 0:
+            fail(f"ages = {wanted.ages} are not two increasing ages or more", "ages")
+        if target.kind == "quantitative":
+            fail("absolute_risk is given for a quantitative outcome", "absolute_risk")
     if not all(0 < t < 1 for t in judged.risk_thresholds):
         fail("risk_thresholds are risks between 0 and 1", "risk_thresholds")
     if judged.risk_thresholds and target.time is not None:

@@ -279,7 +279,7 @@ def test_report_has_a_section_on_one_person(tmp_path: Path) -> None:
     assert "of these, interval wholly inside it" in page
     assert "The chains have not converged." in page
     assert "120 people to rank among (floor 200)" in page  # ADM
-    assert "for each SD of genetic distance" in page
+    assert "for each SD of distance" in page
     for name in ("uncertainty", "distance"):
         assert (tmp_path / "figures" / f"{name}.svg").exists()
         assert (tmp_path / "tables" / f"{name}.tsv").exists()

@@ -80,6 +80,6 @@ def _cohort(study: Study) -> Cohort:
         kind=target.kind,
         time=target.time,
         covariates=target.covariates,
-        labels=[target.ancestry],
+        labels=target.labels,
         split=target.split,
     )

@@ -16,6 +16,7 @@ from scipy.special import logit
 
 from prs.errors import InvalidValueError
 from prs.evaluation.accuracy import delong
+from prs.evaluation.cox import CoxFit, fit_cox
 from prs.evaluation.floors import OK, Floors
 from prs.evaluation.intervals import (
     fisher_interval,
@@ -24,7 +25,8 @@ from prs.evaluation.intervals import (
     student_interval,
     two_sided_p,
 )
-from prs.evaluation.regression import design_matrix, fit_linear, fit_logistic
+from prs.evaluation.regression import RegressionFit, design_matrix, fit_linear, fit_logistic
+from prs.evaluation.survival import harrell_c
 
 __all__ = ["accuracy_by_distance", "describe_trend", "genetic_distance"]
 
@@ -71,6 +73,7 @@ def accuracy_by_distance(
     min_events: int = 20,
     min_people: int = 50,
     confidence: float = 0.95,
+    time: ArrayLike | None = None,
 ) -> pd.DataFrame:
     """Judge a score along genetic distance: in bins of equal size, and as a trend.
 
@@ -78,7 +81,7 @@ def accuracy_by_distance(
     ----------
     score, outcome, distance : array_like, shape (N,)
         Of the people to be judged.
-    kind : {"binary", "quantitative"}
+    kind : {"binary", "quantitative", "survival"}
         Of the outcome.
     covariates : array_like, shape (N, C), optional
         Adjusted for in R2 and in the trend.
@@ -87,12 +90,14 @@ def accuracy_by_distance(
     n_bins : int
     min_events, min_people, confidence
         See `prs.evaluation.evaluate`.
+    time : array_like, shape (N,), optional
+        Survival: of the event or of censoring.
 
     Returns
     -------
     DataFrame
         A row a bin ("1" is nearest): bin, distance_from, distance_to, distance (mean), n,
-        n_events, measure ("auc", or "r2": of the score given the covariates), value with its
+        n_events, measure ("auc", "c", or "r2": of the score given the covariates), value with its
         interval, oe (binary; observed over predicted) or intercept, and slope of calibration,
         with intervals; status. Last a row "trend": `value` is the change of the score's effect
         (log odds, or outcome units, per SD of score) per SD of distance, from a model with
@@ -102,13 +107,16 @@ def accuracy_by_distance(
     x = np.empty((len(s), 0)) if covariates is None else np.asarray(covariates, np.float64)
     x = x.reshape(len(s), -1)
     risk = None if predicted is None else np.asarray(predicted, np.float64)
-    columns = [s, y, d, *([] if risk is None else [risk])]
+    t = np.zeros(len(s)) if time is None else np.asarray(time, np.float64)
+    if kind == "survival" and (time is None or risk is not None):
+        raise InvalidValueError("a survival outcome needs times, and has no predictions here")
+    columns = [s, y, d, t, *([] if risk is None else [risk])]
     if len({len(c) for c in (*columns, x)}) > 1:
         raise InvalidValueError("score, outcome, distance and covariates differ in length")
     usable = np.isfinite(x).all(axis=1)
     for column in columns:
         usable &= np.isfinite(column)
-    s, y, d, x = s[usable], y[usable], d[usable], x[usable]
+    s, y, d, x, t = s[usable], y[usable], d[usable], x[usable], t[usable]
     risk = None if risk is None else risk[usable]
     binary = kind == "binary"
     floors = Floors(min_events=min_events, min_people=min_people)
@@ -117,23 +125,26 @@ def accuracy_by_distance(
     rows: list[dict[str, Any]] = []
     for b in range(n_bins):
         here = index == b
-        n, events = int(here.sum()), int(y[here].sum()) if binary else 0
+        n, events = int(here.sum()), int(y[here].sum()) if kind != "quantitative" else 0
         row: dict[str, Any] = {
             "bin": str(b + 1),
             "distance_from": edges[b],
             "distance_to": edges[b + 1],
             "distance": float(d[here].mean()) if n else np.nan,
             "n": n,
-            "n_events": events if binary else None,
-            "measure": "auc" if binary else "r2",
+            "n_events": events if kind != "quantitative" else None,
+            "measure": {"binary": "auc", "survival": "c"}.get(kind, "r2"),
             "status": floors.group_status(kind, n, events),
         }
         if row["status"] == OK:
-            row |= _accuracy(s[here], y[here], x[here], binary, confidence)
+            if kind == "survival":
+                row |= harrell_c(t[here], y[here], s[here], confidence=confidence).named("value")
+            else:
+                row |= _accuracy(s[here], y[here], x[here], binary, confidence)
             if risk is not None:
                 row |= _calibration(risk[here], y[here], binary, confidence)
         rows.append(row)
-    rows.append(_trend(s, y, d, x, binary, confidence))
+    rows.append(_trend(s, y, d, x, kind, confidence, t))
     names = ["bin", "distance_from", "distance_to", "distance", "n", "n_events", "measure"]
     for figure in ("value", "oe", "intercept", "slope"):
         names += [figure, f"{figure}_lower", f"{figure}_upper"]
@@ -181,12 +192,12 @@ def _calibration(risk: Floats, y: Floats, binary: bool, confidence: float) -> di
 
 
 def _trend(
-    s: Floats, y: Floats, d: Floats, x: Floats, binary: bool, confidence: float
+    s: Floats, y: Floats, d: Floats, x: Floats, kind: str, confidence: float, t: Floats
 ) -> dict[str, Any]:
     row: dict[str, Any] = {
         "bin": "trend",
         "n": len(s),
-        "n_events": int(y.sum()) if binary else None,
+        "n_events": int(y.sum()) if kind != "quantitative" else None,
         "measure": "change of the effect per SD of distance",
         "status": OK,
     }
@@ -195,7 +206,11 @@ def _trend(
     z, far = (s - s.mean()) / s.std(), (d - d.mean()) / d.std()
     design, independent = design_matrix(np.column_stack([x, z, far, z * far]))
     design = design[:, independent]
-    fit = fit_logistic(design, y) if binary else fit_linear(design, y)
+    fit: RegressionFit | CoxFit
+    if kind == "survival":
+        fit = fit_cox(design[:, 1:], t, y)
+    else:
+        fit = fit_logistic(design, y) if kind == "binary" else fit_linear(design, y)
     if not fit.converged or not independent[-1]:
         return row | {"status": "insufficient data: the model of the trend has no fit"}
     value = normal_interval(fit.coef[-1], fit.se[-1], confidence)
@@ -208,8 +223,10 @@ def describe_trend(table: pd.DataFrame, words: Sequence[str] = ("falls", "rises"
     if row["status"] != OK:
         return str(row["status"])
     direction = words[0] if row["value"] < 0 else words[1]
+    if row["value_lower"] <= 0.0 <= row["value_upper"]:
+        direction = "shows no clear trend"
+    numbers = [f"{row[c]:.3f}".replace("-", "−") for c in ("value", "value_lower", "value_upper")]
     return (
-        f"The effect of the score {direction} by {abs(row['value']):.3f} "
-        f"({row['value_lower']:.3f} to {row['value_upper']:.3f}) for each SD of genetic distance "
-        f"(p {row['p']:.2g})."
+        f"the effect of the score {direction} with genetic distance: it changes by {numbers[0]} "
+        f"({numbers[1]} to {numbers[2]}) for each SD of distance (p {row['p']:.2g})."
     )

@@ -12,8 +12,17 @@ from prs.errors import SettingsError
 from prs.evaluation.accuracy import delong
 from prs.evaluation.regression import design_matrix
 from prs.evaluation.risk_models import assign_folds
+from prs.evaluation.survival import concordance
 
-__all__ = ["Optimism", "Selection", "best_column", "cross_fit", "selection_optimism"]
+__all__ = [
+    "Optimism",
+    "Selection",
+    "accuracy_of",
+    "best_column",
+    "cross_fit",
+    "resample",
+    "selection_optimism",
+]
 
 Floats = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -45,8 +54,10 @@ class Optimism:
     replicates: Floats
 
 
-def accuracy_of(score: Floats, outcome: Floats, kind: str) -> float:
-    """Return the AUC (binary) or squared correlation of a score."""
+def accuracy_of(score: Floats, outcome: Floats, kind: str, time: Floats | None = None) -> float:
+    """Return the AUC (binary), Harrell's C (survival, with times) or squared correlation."""
+    if kind == "survival" and time is not None:
+        return concordance(time, outcome, score)[0]
     if kind == "binary":
         return float(delong(score[:, None], outcome).auc[0])
     if score.std() == 0.0:
@@ -133,6 +144,16 @@ def cross_fit(
     return np.asarray(out)
 
 
+def resample(
+    outcome: Floats, number: int, *, kind: str, group: ArrayLike | None = None, seed: int = 0
+) -> Index:
+    """Return bootstrap sample `number` of people, drawn within groups and case status."""
+    strata = _strata(outcome, kind, group)
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(6, number)))
+    members = [np.flatnonzero(strata == s) for s in np.unique(strata)]
+    return np.concatenate([m[rng.integers(0, len(m), len(m))] for m in members])
+
+
 def selection_optimism(
     select: Selection,
     outcome: ArrayLike,
@@ -148,14 +169,11 @@ def selection_optimism(
     status.
     """
     y = np.asarray(outcome, np.float64)
-    strata = _strata(y, kind, group)
-    members = [np.flatnonzero(strata == s) for s in np.unique(strata)]
     everybody = np.arange(len(y))
     apparent = accuracy_of(select(everybody), y, kind)
     replicates = np.empty(n_bootstrap)
     for b in range(n_bootstrap):
-        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(6, b)))
-        drawn = np.concatenate([m[rng.integers(0, len(m), len(m))] for m in members])
+        drawn = resample(y, b, kind=kind, group=group, seed=seed)
         score = select(drawn)
         replicates[b] = accuracy_of(score[drawn], y[drawn], kind) - accuracy_of(score, y, kind)
     optimism = float(replicates.mean())

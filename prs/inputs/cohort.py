@@ -123,6 +123,10 @@ class Cohort:
             time=None if self.time is None else self.time[index],
         )
 
+    def with_split(self, split: NDArray[np.object_] | None) -> Cohort:
+        """Return the same people with another split ("tuning" or "test" each), or with none."""
+        return replace(self, split=split)
+
     def tuning(self) -> Cohort:
         """Return the people on whom models are tuned.
 

@@ -6,14 +6,19 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prs.pipeline.context import Run
 from prs.pipeline.inputs import check_inputs, harmonise_population, prepare_ld
 from prs.pipeline.judging import make_report
 from prs.pipeline.people import judge_uncertainty, look_for_relatives
+from prs.pipeline.places import place_people
 from prs.pipeline.scores import combine_scores, score_target
 from prs.pipeline.weights import make_csx_weights, make_threshold_weights
 from prs.study import read_study
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 __all__ = ["StudyResult", "run_study"]
 
@@ -45,6 +50,7 @@ def run_study(
     n_threads: int | None = None,
     force: bool = False,
     say: Callable[[str], None] | None = None,
+    client: Client | None = None,
 ) -> StudyResult:
     """Run a study file from genotypes and summary statistics to the report.
 
@@ -58,6 +64,9 @@ def run_study(
         Run every stage, unchanged or not.
     say : callable, optional
         Gets one line for each stage; default: the log.
+    client : distributed.Client, optional
+        A cluster whose workers do the work of the stages: LD by block, clumps by chromosome,
+        chains, scores by piece, bootstraps. The files are the same to the byte.
 
     Returns
     -------
@@ -66,10 +75,19 @@ def run_study(
     Raises
     ------
     PrsError
-        For anything wrong with the study file or with a file that it names.
+        For anything wrong with the study file or with a file that it names; if another run is
+        writing to the same folder.
     """
     study = read_study(path)
-    run = Run(study, n_threads or study.threads, force, say or logger.info)
+    run = Run(study, n_threads or study.threads, force, say or logger.info, client)
+    with run.stages.held():
+        page = _run_stages(run)
+    return StudyResult(run.folder, page, tuple(run.stages.ran))
+
+
+def _run_stages(run: Run) -> Path:
+    """Run the stages in their order and return the report."""
+    study = run.study
     run.say(
         f"{study.title}: {run.target.n_samples:,} people x "
         f"{run.target.n_variants:,} variants, {len(study.populations)} GWAS"
@@ -81,6 +99,6 @@ def run_study(
     }
     weights = [*make_threshold_weights(run), *make_csx_weights(run, statistics, references)]
     scores = combine_scores(run, score_target(run, weights))
-    sure = [*judge_uncertainty(run, scores), *look_for_relatives(run)]
-    page = make_report(run, scores, weights, references, sure)
-    return StudyResult(run.folder, page, tuple(run.stages.ran))
+    placed = place_people(run)
+    sure = [*judge_uncertainty(run, placed), *look_for_relatives(run)]
+    return make_report(run, scores, weights, references, sure, placed)

@@ -11,6 +11,7 @@ import numpy as np
 
 from prs.inputs.cohort import Cohort, read_cohort
 from prs.inputs.genotypes import Genotypes
+from prs.inputs.rates import read_rates
 from prs.inputs.sumstats import SumStats, read_sumstats
 from prs.matching import MatchReport
 from prs.quality import QcRules
@@ -19,6 +20,8 @@ from prs.stages import Stages
 from prs.study import Study
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from prs.ld.reference import LDReference
 
 __all__ = ["Run"]
@@ -35,6 +38,8 @@ class Run:
         Worker threads.
     say : callable
         Gets one line for each stage.
+    client : distributed.Client or None
+        The cluster that works for the stages.
     folder : Path
         Of the results.
     stages : Stages
@@ -49,14 +54,25 @@ class Run:
         Files of each population's LD.
     panels : dict of str to (LDReference, ndarray of bool)
         Each panel as it is, and which of its variants the target has.
+    incidence, mortality : DataFrame or None
+        Rates by age, as the user gives them.
     drawn : Path or None
         The posterior whose draws say how sure each person's score is.
+    chosen : Path
+        Scores as a new person would get them (those that are judged, where there is a split).
+    one_sample : list of Path
+        Without a split: what cross-fitting and the bootstrap say of the choice.
     """
 
     def __init__(
-        self, study: Study, n_threads: int | None, force: bool, say: Callable[[str], None]
+        self,
+        study: Study,
+        n_threads: int | None,
+        force: bool,
+        say: Callable[[str], None],
+        client: Client | None = None,
     ) -> None:
-        self.study, self.n_threads, self.say = study, n_threads, say
+        self.study, self.n_threads, self.say, self.client = study, n_threads, say, client
         self.folder = study.out_folder
         self.stages = Stages(self.folder, say, force)
         self.target = study.open_target()
@@ -69,6 +85,15 @@ class Run:
         rules = msgspec.to_builtins(study.harmonise.qc)
         self.rules = QcRules(**{**rules, "exclude": tuple(rules["exclude"])})
         self.drawn: Path | None = None
+        rates = study.evaluation.absolute_risk  # read now: a bad table is no news for the end
+        self.incidence = None if rates is None else read_rates(study.file(rates.incidence))
+        self.mortality = (
+            None
+            if rates is None or rates.mortality is None
+            else read_rates(study.file(rates.mortality))
+        )
+        self.chosen = Path()
+        self.one_sample: list[Path] = []
 
     def _read_cohort(self) -> Cohort:
         target = self.study.target
@@ -78,7 +103,7 @@ class Run:
             kind=target.kind,
             time=target.time,
             covariates=target.covariates,
-            labels=[target.ancestry],
+            labels=target.labels,
             split=target.split,
         )
         match_samples(

@@ -9,12 +9,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from prs.evaluation.absolute_risk import age_risk_rows, person_risks
 from prs.evaluation.distance import accuracy_by_distance, genetic_distance
 from prs.evaluation.evaluate import Evaluation, evaluate
-from prs.evaluation.risk_models import predict_risks
-from prs.inputs.cohort import read_cohort
+from prs.evaluation.intervals import Estimate
+from prs.evaluation.risk_models import assign_folds, cross_fit_risks, predict_risks
+from prs.files import write_table
+from prs.inputs.cohort_columns import TEST, TUNING
 from prs.ld.reference import LDReference
 from prs.pipeline.context import Run
+from prs.pipeline.places import Places, read_places
 from prs.provenance import Provenance, digest_file
 from prs.report.write import ReportInputs, write_report
 from prs.samples import match_samples
@@ -31,6 +35,7 @@ def make_report(
     weights: list[Path],
     references: Mapping[str, LDReference],
     sure: list[Path],
+    placed: list[Path],
 ) -> Path:
     """Judge the scores, and write the page with its tables; return the page."""
     study, settings = run.study, run.study.evaluation
@@ -42,13 +47,15 @@ def make_report(
         evaluation = evaluate(
             scores,
             run.cohort,
-            by=study.target.ancestry,
+            by=study.target.by,
             prevalence=settings.prevalence or None,
             reference_group=settings.reference_ancestry,
             n_bins=settings.n_bins,
             cutpoints=settings.cutpoints,
             confidence=settings.confidence,
             seed=study.seed,
+            client=run.client,
+            n_folds=settings.n_folds,
             case_control=settings.case_control,
             compare_to=settings.compare_to,
             horizons=settings.horizons or None,
@@ -64,6 +71,7 @@ def make_report(
         )
         provenance.write(run.folder / "provenance.json")
         sure_tables = {file.stem: pd.read_csv(file, sep="\t") for file in sure}
+        places = read_places(run, placed)
         kin = [sure_tables[name] for name in ("kin_note",) if name in sure_tables]
         write_report(
             ReportInputs(
@@ -71,7 +79,7 @@ def make_report(
                 scores=scores,
                 cohort=run.cohort,
                 evaluation=evaluation,
-                by=study.target.ancestry,
+                by=study.target.by,
                 main_score=study.report.main_score,
                 intended_use=study.report.intended_use,
                 prs_rs=study.report.prs_rs,
@@ -86,7 +94,10 @@ def make_report(
                 check=pd.read_csv(run.folder / "check" / "check.tsv", sep="\t"),
                 notes=[*run.cohort.notes, *(note for k in kin for note in k["note"])],
                 uncertainty=sure_tables,
-                distance=_by_distance(run, scores, evaluation),
+                distance=_by_distance(run, places, scores, evaluation),
+                placement=_placement(run, places),
+                age_risks=_risks_by_age(run, evaluation, sure_tables),
+                one_sample={file.stem: pd.read_csv(file, sep="\t") for file in run.one_sample},
             ),
             run.folder,
         )
@@ -105,6 +116,9 @@ def make_report(
             *posteriors,
             *(run.folder / "harmonised" / f"{name}.match.tsv" for name in references),
             *sure,
+            *placed,
+            *run.one_sample,
+            *_rate_files(run),
         ],
         outputs=[page, *(run.folder / name for name in ("report.json", *tables))],
         work=work,
@@ -112,54 +126,128 @@ def make_report(
     return page
 
 
-def _by_distance(run: Run, scores: Scores, evaluation: Evaluation) -> pd.DataFrame | None:
-    """Judge the main score along genetic distance from the reference ancestry's people."""
-    target = run.study.target
-    if not target.pcs:
+def _by_distance(
+    run: Run, places: Places | None, scores: Scores, evaluation: Evaluation
+) -> pd.DataFrame | None:
+    """Judge the main score along genetic distance from each GWAS's population."""
+    if places is None:
         return None
-    placed = read_cohort(
-        run.study.file(target.cohort),
-        outcome=target.outcome,
-        kind=target.kind,
-        time=target.time,
-        covariates=[*target.covariates, *target.pcs],
-        labels=[target.ancestry],
-        split=target.split,
-    )
+    cohort, by = run.cohort, run.study.target.by
     rows, at = match_samples(
-        placed.samples, scores.samples, what="the cohort", target_name="the scores"
+        cohort.samples, scores.samples, what="the cohort", target_name="the scores"
     )
-    people = placed.take(rows)
+    people = cohort.take(rows)
+    placed, where = match_samples(
+        people.samples, places.samples, what="the cohort", target_name="the components"
+    )
+    people, at = people.take(placed), at[placed]
     main = run.study.report.main_score or evaluation.scores[-1]
-    n_pcs = len(target.pcs)
-    pcs, covariates = people.covariates[:, -n_pcs:], people.covariates[:, :-n_pcs]
-    label = people.labels[target.ancestry]
-    home = label == evaluation.reference_group
-    judged = np.ones(people.n, bool) if people.split is None else people.split == "test"
+    label = np.full(people.n, "all", dtype=object) if by is None else people.labels[by]
+    judged = np.ones(people.n, bool) if people.split is None else people.split == TEST
     point = scores.select(main).values[at, 0]
     predicted = None
-    if people.outcome_kind == "binary":
-        train = judged if people.split is None else people.split == "tuning"
-        predicted = predict_risks(
-            people.outcome,
-            point,
-            covariates,
-            label,
-            train,
-            binary=True,
-            methods={},
-        ).uncorrected[judged]
-    table = accuracy_by_distance(
-        point[judged],
-        people.outcome[judged],
-        genetic_distance(pcs, pcs[home])[judged],
-        kind=people.outcome_kind,
-        covariates=covariates[judged],
-        predicted=predicted if people.split is not None else None,
-        confidence=run.study.evaluation.confidence,
+    if people.outcome_kind != "survival":
+        binary = people.outcome_kind == "binary"
+        given = (people.outcome, point, people.covariates, label)
+        if people.split is not None:
+            made = predict_risks(*given, people.split == TUNING, binary=binary, methods={})
+        else:
+            strata = people.outcome.astype(np.int64) if binary else np.zeros(people.n, np.int64)
+            folds = assign_folds(strata, run.study.evaluation.n_folds, run.study.seed, (0,))
+            made = cross_fit_risks(*given, folds, binary=binary, methods={})
+        predicted = made.uncorrected[judged]
+    tables = []
+    for origin, distance in places.origins.items():
+        table = accuracy_by_distance(
+            point[judged],
+            people.outcome[judged],
+            distance[where][judged],
+            kind=people.outcome_kind,
+            covariates=people.covariates[judged],
+            predicted=predicted,
+            confidence=run.study.evaluation.confidence,
+            time=None if people.time is None else people.time[judged],
+        )
+        table.insert(0, "score", main)
+        table.insert(1, "origin", origin)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def _placement(run: Run, places: Places | None) -> pd.DataFrame | None:
+    """Return a row an ancestry: mean distance of its people from each GWAS's population.
+
+    Distances are in units of the root mean square distance of that population's own panel from
+    its centre, where there is a panel.
+    """
+    if places is None:
+        return None
+    cohort, by = run.cohort, run.study.target.by
+    rows, where = match_samples(
+        cohort.samples, places.samples, what="the cohort", target_name="the components"
     )
-    table.insert(0, "score", main)
-    return table
+    people = cohort.take(rows)
+    label = np.full(people.n, "all", dtype=object) if by is None else people.labels[by]
+    out = []
+    for group in pd.Series(label).value_counts().index:
+        here = label == group
+        row: dict[str, object] = {"group": str(group), "n": int(here.sum())}
+        nearest = np.full(int(here.sum()), "", dtype=object)
+        least = np.full(len(nearest), np.inf)
+        for origin, distance in places.origins.items():
+            away = distance[where][here]
+            if places.reference_pcs is not None:
+                own = places.reference_pcs[places.reference_labels == origin]
+                away = away / np.sqrt((genetic_distance(own, own) ** 2).mean())
+            row[f"distance_{origin}"] = float(away.mean())
+            closer = distance[where][here] < least
+            nearest[closer], least[closer] = origin, distance[where][here][closer]
+        shares = pd.Series(nearest).value_counts(normalize=True)
+        row["nearest"] = str(shares.index[0])
+        row["share_nearest"] = float(shares.iloc[0])
+        out.append(row)
+    return pd.DataFrame(out)
+
+
+def _risks_by_age(
+    run: Run, evaluation: Evaluation, sure: Mapping[str, pd.DataFrame]
+) -> pd.DataFrame | None:
+    """Return risks by age at percentiles of the main score; write those of each person."""
+    wanted = run.study.evaluation.absolute_risk
+    incidence, mortality = run.incidence, run.mortality
+    if wanted is None or incidence is None:
+        return None
+    study, main = run.study, run.study.report.main_score or evaluation.scores[-1]
+    effect = "hazard_ratio" if evaluation.outcome_kind == "survival" else "odds_ratio"
+    table = evaluation.accuracy[evaluation.accuracy["score"] == main]
+    rows, ratios = [], {}
+    for row in table.to_dict("records"):
+        group = str(row["group"])
+        ratio = Estimate(*(float(row[effect + end]) for end in ("", "_lower", "_upper")))
+        ratios[group] = ratio.value
+        made = age_risk_rows(
+            ratio,
+            incidence,
+            mortality,
+            group=group,
+            ages=wanted.ages,
+            confidence=study.evaluation.confidence,
+            seed=study.seed,
+        )
+        head = {"score": main, "group": group, "effect": effect, **ratio.named("effect_per_sd")}
+        rows += [head | one for one in made]
+    if "people" in sure:
+        people = person_risks(sure["people"], ratios, incidence, mortality, ages=wanted.ages)
+        write_table(people, run.folder / "uncertainty" / "absolute_risk.tsv")
+    return pd.DataFrame(rows)
+
+
+def _rate_files(run: Run) -> list[Path]:
+    wanted = run.study.evaluation.absolute_risk
+    if wanted is None:
+        return []
+    names = [wanted.incidence, *([wanted.mortality] if wanted.mortality else [])]
+    return [run.study.file(name) for name in names]
 
 
 def _threshold_choices(run: Run) -> pd.DataFrame | None:

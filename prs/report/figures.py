@@ -84,13 +84,14 @@ def plot_distribution(
     names = list(scores.names)
     if score is None:
         score = names[-1]
-    if score not in names or by not in cohort.labels:
-        return figure_with_message(f"No score {score!r} or no label {by!r} to draw.")
+    if score not in names:
+        return figure_with_message(f"No score {score!r} to draw.")
     rows, people = match_samples(
         scores.samples, cohort.samples, what="scores", target_name="cohort"
     )
     values = np.asarray(scores.values, dtype=float)[rows, names.index(score)]
-    labels = np.asarray(cohort.labels[by], dtype=object)[people].astype(str)
+    everybody = np.full(len(cohort.outcome), "all", dtype=object)
+    labels = np.asarray(cohort.labels.get(by, everybody), dtype=object)[people].astype(str)
     outcome = np.asarray(cohort.outcome, dtype=float)[people]
     finite = np.isfinite(values)
     values, labels, outcome = values[finite], labels[finite], outcome[finite]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -24,6 +24,7 @@ from prs.figures.views import (
 from prs.report import figures
 from prs.report.inputs import ReportInputs, Traces, runs_of
 from prs.report.page_tables import page_tables
+from prs.report.risk_figures import plot_age_risks
 from prs.report.standard import NOT_REPORTED, fill_items
 from prs.report.statements import (
     convergence_rule,
@@ -106,6 +107,9 @@ def build_page(inputs: ReportInputs) -> Page:
         If the main score was not evaluated or an item of PRS-RS does not exist.
     """
     evaluation = inputs.evaluation
+    if inputs.distance is not None and "origin" not in inputs.distance:
+        named = inputs.distance.assign(origin=evaluation.reference_group)
+        inputs = replace(inputs, distance=named)
     score = pick_score(evaluation, inputs.main_score)
     by = inputs.by or str(evaluation.settings.get("by") or "ancestry")
     verdicts = judge(evaluation, score)
@@ -153,7 +157,7 @@ def build_page(inputs: ReportInputs) -> Page:
                 *([f"failed quality rules: {_reasons(r.failed_qc)}"] if r.failed_qc else []),
             )
         ],
-        "notes": [*(str(n) for n in inputs.notes), *unconverged, *evaluation.notes],
+        "notes": [*unconverged, *evaluation.notes, *(str(n) for n in inputs.notes)],
         "intended_use": inputs.intended_use,
         "misuses": misuses(verdicts, evaluation.outcome_kind),
         "convergence_sentences": sentences,
@@ -171,7 +175,12 @@ def build_page(inputs: ReportInputs) -> Page:
         ),
         "files": sorted(f"tables/{name}.tsv" for name in frames),
         "tables": page_tables(inputs, frames, score),
-        "distance_note": None if inputs.distance is None else describe_trend(inputs.distance),
+        "distance_notes": _said_of_distance(inputs.distance),
+        "distance_origin": _origins(inputs.distance)[0] if inputs.distance is not None else "",
+        "age_effect": _age_effect(inputs.age_risks),
+        "one_sample": bool(inputs.one_sample),
+        "n_folds": evaluation.settings.get("n_folds", ""),
+        "normalised_by": _first(inputs, "normalised_groups", "method"),
         "uncertainty_score": _first(inputs, "groups", "score") or score,
         "uncertainty_level": f"{float(_first(inputs, 'groups', 'level') or 0.9):.0%}",
         "uncertainty_notes": [
@@ -187,6 +196,44 @@ def _horizon(inputs: ReportInputs) -> str:
     if not horizons:
         return ""
     return f"{horizons[0]:.3g} ({getattr(inputs.cohort, 'time_name', '') or 'time'})"
+
+
+def _origins(distance: pd.DataFrame) -> list[str]:
+    """Return the populations from which distance was measured, in order."""
+    return [str(origin) for origin in dict.fromkeys(distance["origin"])]
+
+
+def _said_of_distance(distance: pd.DataFrame | None) -> list[str]:
+    if distance is None:
+        return []
+    return [
+        f"From {origin}, {describe_trend(rows_of(distance, origin=origin))}"
+        for origin in _origins(distance)
+    ]
+
+
+def _age_effect(table: pd.DataFrame | None) -> str:
+    """Say where the effect that risks by age rest on comes from."""
+    if table is None:
+        return ""
+    if str(table["effect"].iloc[0]) == "hazard_ratio":
+        return "The effect is the hazard ratio per SD in the ancestry."
+    return (
+        "The effect is the odds ratio per SD in the ancestry, taken for a hazard ratio: it is too "
+        "large where the disease is common."
+    )
+
+
+def _said_by_age(table: pd.DataFrame) -> str:
+    known = table[table["risk"].notna()]
+    if known.empty:
+        return "Insufficient data in every ancestry."
+    last = known[known["age_to"] == known["age_to"].max()]
+    said = []
+    for group, part in last.groupby("group", sort=False):
+        risk = part.set_index("percentile")["risk"]
+        said.append(f"{group} {risk[5]:.1%}, {risk[50]:.1%}, {risk[95]:.1%}")
+    return f"By {last['age_to'].iloc[0]:g}: {'; '.join(said)}."
 
 
 def _first(inputs: ReportInputs, table: str, column: str) -> Any:
@@ -321,15 +368,30 @@ def _figures(
                 "using at a threshold if its curve is above the others there.",
             )
         )
-    along = inputs.distance
-    if along is not None:
+    if inputs.distance is not None:
+        origin = _origins(inputs.distance)[0]
+        along = rows_of(inputs.distance, origin=origin)
         listed.append(
             PageFigure(
                 "distance",
                 lambda: plot_distance(along),
-                f"Accuracy of {score} in fifths of genetic distance. " + describe_trend(along),
+                f"Accuracy of {score} in fifths of genetic distance from {origin}: "
+                + describe_trend(along),
                 f"{score}: accuracy, and calibration slope of one model for everybody, by genetic "
-                f"distance from {evaluation.reference_group}, whatever the label.",
+                f"distance from {origin}, whatever the label.",
+            )
+        )
+    by_age = inputs.age_risks
+    if by_age is not None and "risk" in by_age:
+        listed.append(
+            PageFigure(
+                "age_risks",
+                lambda: plot_age_risks(by_age),
+                f"Risk by age at the 5th, 50th and 95th percentile of {score}, a panel an "
+                f"ancestry. {_said_by_age(by_age)}",
+                f"{score}: risk of the disease by age of people free of it at the first age, "
+                "death from other causes competing, at the percentiles written beside the lines. "
+                "Dashed: the average person. Bands: the interval of the effect, not of the rates.",
             )
         )
     people, sure = inputs.uncertainty.get("people"), inputs.uncertainty.get("groups")

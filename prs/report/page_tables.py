@@ -189,8 +189,19 @@ def page_tables(
             named = {str(c): _HEADINGS.get(str(c), str(c).replace("_", " ")) for c in frames[name]}
             tables[name] = html_table(frames[name], named, digits)
     if "distance" in frames:
-        bins = frames["distance"][frames["distance"]["bin"] != "trend"]
+        along = frames["distance"]
+        bins = along[(along["bin"] != "trend") & (along["origin"] == along["origin"].iloc[0])]
         tables["distance"] = _joined(bins, _DISTANCE)
+    if "placement" in frames:
+        named = {str(c): str(c).replace("distance_", "from ") for c in frames["placement"]}
+        named |= {"n": "people", "nearest": "nearest", "share_nearest": "share nearest to it"}
+        tables["placement"] = html_table(frames["placement"], named)
+    if "age_risks" in frames and "risk" in frames["age_risks"]:
+        tables["age_risks"] = _age_table(frames["age_risks"])
+    if "optimism" in frames and frames["optimism"]["n_bootstrap"].gt(0).any():
+        tables["optimism"] = _optimism_table(frames["optimism"], frames.get("cross_fit"))
+    if "normalised" in frames:
+        tables["normalised"] = html_table(frames["normalised"], _NORMALISED, 3)
     if "uncertainty" in frames:
         tables["uncertainty"] = _uncertainty_table(frames["uncertainty"])
     if "loci" in frames:
@@ -227,6 +238,50 @@ def _reclassified_table(evaluation: Evaluation, score: str) -> HtmlTable:
     columns = ("group", "against", "cases moved", "net share of cases moved up",
                "others moved", "net share of others moved down")  # fmt: skip
     return HtmlTable(columns, tuple(rows), (False,) * len(columns), (columns[3], columns[5]))
+
+
+def _age_table(table: pd.DataFrame) -> HtmlTable:
+    """Return a row an ancestry: risk by the last age at percentiles of the score."""
+    shown = (5, 50, 95)
+    last = table[table["age_to"] == table["age_to"].max()]
+    rows = []
+    for group in dict.fromkeys(table["group"]):
+        here = last[last["group"] == group]
+        if here.empty or here["risk"].isna().all():
+            why = table.loc[table["group"] == group, "status"].iloc[0]
+            rows.append((str(group), "–", *("–" for _ in shown), str(why)))
+            continue
+        cells = [f"{here['average'].iloc[0]:.1%}"]
+        for percentile in shown:
+            row = here[here["percentile"] == percentile].iloc[0]
+            cells.append(f"{row['risk']:.1%} ({row['risk_lower']:.1%} to {row['risk_upper']:.1%})")
+        rows.append((str(group), *cells, " "))
+    heads = tuple(f"percentile {p}" for p in shown)
+    columns = ("group", "average", *heads, "remark")
+    end = len(columns) if any(row[-1].strip() for row in rows) else -1
+    numeric = (False, True, *(False,) * (len(columns) - 2))
+    return HtmlTable(columns[:end], tuple(row[:end] for row in rows), numeric[:end], heads)
+
+
+def _optimism_table(optimism: pd.DataFrame, cross_fit: pd.DataFrame | None) -> HtmlTable:
+    """Return a row a score: how good everybody's choice looks, and how good it is."""
+    frame = optimism.rename(
+        columns={"apparent": "as chosen", "corrected": "less optimism", "n_bootstrap": "samples"}
+    )
+    if cross_fit is not None:
+        r2 = cross_fit.set_index("score")
+        for column, heading in (("r2_apparent", "R², as chosen"),
+                                ("r2_held_out", "R², cross-fitted")):  # fmt: skip
+            frame[heading] = [r2[column].get(name, float("nan")) for name in frame["score"]]
+    return html_table(frame, digits=3)
+
+
+_NORMALISED = {
+    "group": "group", "n": "people", "mean": "mean", "sd": "SD",
+    "interval_width": "width of the interval", "percentile_width": "width of the percentile's",
+    "share_top": "share in the top decile of all",
+    "p_top_of_top": "of these, mean probability of being in it",
+}  # fmt: skip
 
 
 def _uncertainty_table(groups: pd.DataFrame) -> HtmlTable:

@@ -277,7 +277,12 @@ def collect_frames(
         "top_weights": top_weights_frame(inputs.weights, score),
         "ct_grid": inputs.ct_grid if inputs.ct_grid is not None else pd.DataFrame(),
         "distance": inputs.distance if inputs.distance is not None else pd.DataFrame(),
+        "placement": inputs.placement if inputs.placement is not None else pd.DataFrame(),
+        "age_risks": inputs.age_risks if inputs.age_risks is not None else pd.DataFrame(),
+        "cross_fit": inputs.one_sample.get("cross_fit", pd.DataFrame()),
+        "optimism": inputs.one_sample.get("optimism", pd.DataFrame()),
         "uncertainty": inputs.uncertainty.get("groups", pd.DataFrame()),
+        "normalised": inputs.uncertainty.get("normalised_groups", pd.DataFrame()),
         "loci": inputs.uncertainty.get("loci", pd.DataFrame()),
         "prs_rs": pd.DataFrame([vars(item) for item in items]),
     }

@@ -192,6 +192,8 @@ def judge(evaluation: Evaluation, score: str | None = None) -> tuple[Verdict, ..
     """
     score = pick_score(evaluation, score)
     groups = groups_in_order(evaluation, with_everybody=False)
+    # without labels everybody is one group, and that is said
+    groups = groups or groups_in_order(evaluation)
     return tuple(_judge_group(evaluation, score, group) for group in groups)
 
 

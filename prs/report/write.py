@@ -52,6 +52,7 @@ def write_report(inputs: ReportInputs, out: str | Path) -> Path:
     for figure in page.figures:
         drawn = figure.draw()
         svg = svg_bytes(drawn)
+        drawn.set_layout_engine("none")  # where things stand was settled by the first drawing
         _write(out / "figures" / f"{figure.name}.svg", svg)
         _write(out / "figures" / f"{figure.name}.png", png_bytes(drawn))
         images[figure.name] = {

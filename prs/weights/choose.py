@@ -18,7 +18,7 @@ _PHI = re.compile(r"_phi([0-9.e+-]+|auto)$")
 
 
 def choose_scores(
-    scores: Scores, cohort: Cohort, *, by: str = "ancestry"
+    scores: Scores, cohort: Cohort, *, by: str | None = "ancestry"
 ) -> tuple[Scores, dict[str, Any]]:
     """Reduce each method to one column, as far as the tuning people allow.
 
@@ -35,7 +35,7 @@ def choose_scores(
     cohort : Cohort
         Without a split nothing is chosen: clumping and thresholding and grids of phi, which
         need a choice, are left out, and nothing is combined.
-    by : str
+    by : str or None
         Label whose groups get combinations of their own.
 
     Returns
