@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from prs.errors import ColumnError, FileFormatError, InvalidValueError, PrsError, SettingsError
+from prs.inputs.builds import _known, tell_build
 from prs.inputs.sumstats import read_sumstats
 from prs.inputs.sumstats_effects import log_p_from_z, z_from_log_p
+from prs.variants import VariantTable
 
 EPS = np.finfo(float).eps
 
@@ -433,3 +435,40 @@ def test_se_and_p_files_of_one_gwas_agree(shared_data):
     by_p = read_sumstats(folder / "AFR.p.txt", population="AFR", n=40000)
     # p has 8 significant digits and se 6: z to about 1e-5 of itself
     np.testing.assert_allclose(by_p.z, by_se.z, rtol=1e-4, atol=1e-4)
+
+
+def test_the_build_is_told_by_known_positions(tmp_path, shared_data):
+    path = shared_data / "sumstats" / "ukb_eur_height_chr22.fastGWA.gz"
+    found = read_sumstats(path, population="EUR")
+    assert "genome build: GRCh37 (20 of 20 known positions)" in found.source.describe()
+    keys, names = _known()
+    assert (keys[0] != keys[1]).all()
+    variants = found.variants
+    one_base_on = VariantTable(
+        variants.chrom, variants.pos + 1, variants.id, variants.effect_allele, variants.other_allele
+    )
+    assert tell_build(one_base_on) == ""
+    at = {name: key & 0xFFFFFFFF for name, key in zip(names, keys[1], strict=True)}
+    pos = np.array([at.get(name, 1) for name in variants.id])
+    nameless = np.full(len(variants), "", dtype=object)
+    for ids in (variants.id, nameless):
+        lifted = VariantTable(
+            variants.chrom, pos, ids, variants.effect_allele, variants.other_allele
+        )
+        assert tell_build(lifted) == "GRCh38 (20 of 20 known positions)"
+    # the positions of other variants prove nothing
+    others = np.array([f"rs1{name[2:]}" for name in variants.id], dtype=object)
+    elsewhere = VariantTable(
+        variants.chrom, pos, others, variants.effect_allele, variants.other_allele
+    )
+    assert tell_build(elsewhere) == ""
+
+
+def test_z_and_n_alone_give_effects_per_allele(tmp_path):
+    """LDSC's .sumstats; with frequencies the scale is the allele's (Zhu et al. 2016)."""
+    found = read(tmp_path, "SNP A1 A2 Z N\nrs1 A G 2 396\n", n=None)
+    assert found.source.dialect == "ldsc"
+    assert (found.se[0], found.beta[0]) == (pytest.approx(0.05), pytest.approx(0.1))  # 1/sqrt(400)
+    found = read(tmp_path, "SNP A1 A2 Z N EAF\nrs1 A G 2 396 0.5\n", n=None)
+    assert found.se[0] == pytest.approx(1 / math.sqrt(0.5 * 400))
+    assert "beta and se from z and n, per allele" in found.source.derived

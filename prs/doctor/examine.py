@@ -27,6 +27,7 @@ from prs.doctor.statistics import (
     frequency_distance,
 )
 from prs.errors import PrsError, SettingsError
+from prs.inputs.builds import tell_build
 from prs.inputs.genotypes import Genotypes, open_genotypes
 from prs.inputs.harmonise import HarmonisedSumStats, harmonise
 from prs.inputs.sumstats import read_sumstats
@@ -158,7 +159,10 @@ class _Doctor:
         except PrsError as error:
             self.findings.append(finding_of_error(error, "target"))
             return None
-        figure = f"{genotypes.n_samples:,} people, {genotypes.n_variants:,} variants"
+        build = tell_build(genotypes.variants)
+        figure = f"{genotypes.n_samples:,} people, {genotypes.n_variants:,} variants" + (
+            build and f", {build}"
+        )
         self.findings.append(Finding("target", "target", "pass", figure))
         return genotypes
 
@@ -189,7 +193,8 @@ class _Doctor:
             self.findings.append(finding_of_error(error, f"{subject} and {panel.name}"))
             return
         self.statistics[population] = on_panel
-        proof = [n for n in on_panel.report.notes if "same position" in n or "matched by" in n]
+        said = ("same position", "matched by", "genome build")
+        proof = [note for note in on_panel.report.notes if any(word in note for word in said)]
         self.findings.append(
             Finding("build", f"{subject} and {panel.name}", "pass", "; ".join(proof))
         )

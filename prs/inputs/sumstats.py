@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from prs.errors import InvalidValueError, SettingsError
+from prs.inputs.builds import tell_build
 from prs.inputs.sumstats_dialects import LEVEL_ROLES, NUMERIC_ROLES, plan_columns
 from prs.inputs.sumstats_effects import Effects, check_columns
 from prs.inputs.sumstats_rows import Rows
@@ -281,6 +282,9 @@ def _assemble(
         keep(chrom), keep(pos), keep(names), keep(effect_allele), keep(other_allele)
     )
     del chrom, pos, names, effect_allele, other_allele
+    build = tell_build(variants)
+    if build:
+        rows.notes.append(f"genome build: {build}")
     source = SumStatsSource(
         str(rows.table.path),
         rows.plan.dialect,
