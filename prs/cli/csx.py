@@ -10,9 +10,12 @@ import typer
 
 from prs.cli.app import app
 from prs.cli.options import (
+    Cluster,
     NByPopulation,
     Palindromic,
     Threads,
+    Workers,
+    connect,
     number,
     numbers,
     pairs,
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 @app.command("csx", short_help="PRS-CS and PRS-CSx: Bayesian weights.")
 def csx_command(
+    context: typer.Context,
     sumstats: Annotated[
         list[str] | None,
         typer.Option("--sumstats", metavar="POP=FILE", help="Summary statistics; repeatable."),
@@ -97,6 +101,8 @@ def csx_command(
     palindromic: Palindromic = "frequency",
     seed: Annotated[int | None, typer.Option("--seed", help="Seed (default 1).")] = None,
     threads: Threads = None,
+    cluster: Cluster = None,
+    workers: Workers = None,
     ref_dir: Annotated[
         Path | None, typer.Option("--ref_dir", help="As PRScsx.py: folder of the panel.")
     ] = None,
@@ -163,6 +169,7 @@ def csx_command(
         "ld_dtype": ld_dtype,
         "checkpoint": checkpoint,
         "checkpoint_every": checkpoint_every,
+        "client": connect(context, cluster, workers),
     }
     given = [name for name, value in theirs.items() if value is not None]
     if given:

@@ -11,6 +11,7 @@ from prs.cli.app import app
 from prs.cli.options import (
     Bfile,
     BfileOrNot,
+    Cluster,
     Exclude,
     Extract,
     Keep,
@@ -20,6 +21,8 @@ from prs.cli.options import (
     Remove,
     SumstatsByPopulation,
     Threads,
+    Workers,
+    connect,
     open_chosen,
     pairs,
     sizes,
@@ -194,11 +197,14 @@ def harmonise_command(
         for note in harmonised.report.notes:
             if note.startswith("WARNING"):
                 typer.echo(note, err=True)
+            elif note not in statistics.source.notes:
+                typer.echo(f"  {note}")
         typer.echo(f"wrote {out}.{population}.harmonised.tsv.gz and .match.tsv")
 
 
 @app.command("ld", short_help="Compute a population's LD from genotypes.")
 def ld_command(
+    context: typer.Context,
     bfile: Bfile,
     out: Out,
     population: Annotated[str, typer.Option(help="Name of the population.")] = "",
@@ -218,6 +224,8 @@ def ld_command(
         ),
     ] = "float32",
     threads: Threads = None,
+    cluster: Cluster = None,
+    workers: Workers = None,
 ) -> None:
     """Compute a population's LD from genotypes, block by block, into one file.
 
@@ -225,12 +233,14 @@ def ld_command(
     """
     from prs import compute_ld, write_ld
 
+    client = connect(context, cluster, workers)
     reference = compute_ld(
         open_chosen(bfile, keep, remove, extract, exclude),
         blocks=blocks,
         population=population,
         min_maf=min_maf,
         n_threads=threads,
+        client=client,
     )
     path = f"{out}.ld.h5"
     write_ld(
@@ -239,6 +249,7 @@ def ld_command(
         precision=precision,  # type: ignore[arg-type]
         resume=True,
         n_threads=threads,
+        client=client,
     )
     for note in reference.notes:
         typer.echo(note)

@@ -11,9 +11,13 @@ import typer
 if TYPE_CHECKING:
     from prs.inputs.genotypes import Genotypes
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 __all__ = [
     "Bfile",
     "BfileOrNot",
+    "Cluster",
     "CohortFile",
     "Covariates",
     "Exclude",
@@ -29,6 +33,8 @@ __all__ = [
     "Seed",
     "SumstatsByPopulation",
     "Threads",
+    "Workers",
+    "connect",
     "numbers",
     "open_chosen",
     "pairs",
@@ -90,6 +96,18 @@ Threads = Annotated[
     int | None,
     typer.Option("--threads", min=1, help="Worker threads (default: all); results are the same."),
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="local|slurm|ADDRESS",
+        help="Work on a Dask cluster: processes here, SLURM jobs, or one that runs already.",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Processes (local) or jobs (slurm) of the cluster."),
+]
 Palindromic = Annotated[
     str,
     typer.Option(
@@ -117,6 +135,14 @@ def open_chosen(
         variants_file=extract,
         exclude_variants_file=exclude,
     )
+
+
+def connect(context: typer.Context, cluster: str | None, workers: int | None) -> Client | None:
+    """Return a client of what ``--cluster`` says, closed when the command ends; None without it."""
+    from prs.cluster import open_client
+
+    client: Client | None = context.with_resource(open_client(cluster, workers=workers))
+    return client
 
 
 def pairs(values: Sequence[str] | None, option: str, default: str | None = None) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 from prs.cli.app import app
 from prs.cli.options import (
     Bfile,
+    Cluster,
     CohortFile,
     Covariates,
     Exclude,
@@ -21,21 +23,38 @@ from prs.cli.options import (
     ScoresFile,
     Seed,
     Threads,
+    Workers,
+    connect,
     open_chosen,
+    pairs,
 )
 
 if TYPE_CHECKING:
     from prs import Cohort, CombinedScore, Scores
 
 
+#: Scores whose variants are counted on the screen.
+_LISTED = 20
+
+
 @app.command("score", short_help="Score people with any number of weights at once.")
 def score_command(
+    context: typer.Context,
     bfile: Bfile,
-    weights: Annotated[
-        list[Path],
-        typer.Option("--weights", metavar="FILE", help="Weights; repeatable, all scored at once."),
-    ],
     out: Out,
+    weights: Annotated[
+        list[Path] | None,
+        typer.Option("--weights", metavar="FILE", help="Weights; repeatable, all scored at once."),
+    ] = None,
+    draws: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--draws",
+            metavar="POP=FILE",
+            help="Score each posterior draw of a population (or META) in prs csx's .posterior.npz; "
+            "repeatable.",
+        ),
+    ] = None,
     keep: Keep = None,
     remove: Remove = None,
     extract: Extract = None,
@@ -69,14 +88,25 @@ def score_command(
         float, typer.Option(help="Least share of the weights that the genotypes must have.")
     ] = 0.5,
     threads: Threads = None,
+    cluster: Cluster = None,
+    workers: Workers = None,
 ) -> None:
     """Score people with one or many sets of weights in one pass over the genotypes."""
     from prs import read_weights, score, write_scores
 
+    if not weights and not draws:
+        raise typer.BadParameter("give what to score with: --weights or --draws")
+    tables = [read_weights(path) for path in weights or ()]
+    for population, path in pairs(draws, "--draws").items():
+        from prs.individuals import draw_weights
+        from prs.weights.csx_store import read_posterior
+
+        drawn = draw_weights(read_posterior(path), population)
+        tables.append(drawn.rename([f"{population}_{name}" for name in drawn.names]))
     genotypes = open_chosen(bfile, keep, remove, extract, exclude)
     scores = score(
         genotypes,
-        [read_weights(path) for path in weights],
+        tables,
         missing=missing,  # type: ignore[arg-type]
         scale=scale,  # type: ignore[arg-type]
         average=average,
@@ -84,11 +114,15 @@ def score_command(
         palindromic=palindromic,  # type: ignore[arg-type]
         min_overlap=min_overlap,
         n_threads=threads,
+        client=connect(context, cluster, workers),
     )
     path = f"{out}.scores.tsv"
     write_scores(scores, path)
-    for name, used, lost in zip(scores.names, scores.n_used, scores.n_missing, strict=True):
+    counted = zip(scores.names, scores.n_used, scores.n_missing, strict=True)
+    for name, used, lost in islice(counted, _LISTED):
         typer.echo(f"{name}: {used:,} variants used, {lost:,} not found")
+    if len(scores.names) > _LISTED:
+        typer.echo(f"... {len(scores.names) - _LISTED:,} more: {out}.scores.variants.tsv")
     for note in scores.notes:
         typer.echo(note)
     lost = 0 if scores.unmatched is None else len(scores.unmatched)

@@ -8,21 +8,25 @@ from typing import Annotated, Any
 import typer
 
 from prs.cli.app import app
-from prs.cli.options import Seed, Threads, pairs
+from prs.cli.options import Cluster, Seed, Threads, Workers, connect, pairs
 
 
 @app.command("run", short_help="Run a whole study, from a study file to the report.")
 def run_command(
+    context: typer.Context,
     study: Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.")],
     threads: Threads = None,
     force: Annotated[
         bool, typer.Option("--force", help="Run every stage, unchanged or not.")
     ] = False,
+    cluster: Cluster = None,
+    workers: Workers = None,
 ) -> None:
     """Run a whole study: stages whose inputs and settings are unchanged are kept."""
     from prs import run_study
 
-    result = run_study(study, n_threads=threads, force=force, say=typer.echo)
+    client = connect(context, cluster, workers)
+    result = run_study(study, n_threads=threads, force=force, say=typer.echo, client=client)
     typer.echo(f"report: {result.report}")
 
 

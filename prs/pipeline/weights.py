@@ -65,6 +65,7 @@ def _write_threshold_weights(run: Run, name: str, path: Path) -> str:
         r2=settings.r2,
         kb=settings.kb,
         n_threads=run.n_threads,
+        client=run.client,
     )
     write_weights(weights.rename([f"ct_{column}" for column in weights.names]), path)
     return f"{len(weights.variants):,} index variants, {len(weights.names)} thresholds"
@@ -119,6 +120,7 @@ def make_csx_weights(
                 seed=run.study.seed,
                 n_threads=run.n_threads,
                 checkpoint=checkpoint,
+                client=run.client,
             )
             try:
                 posterior = fit()

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from prs.weights.csx_files import write_reference_files
 from prs.weights.csx_ld import LdDtype
 from prs.weights.csx_posterior import DEFAULT_TOLERANCE, CsxPosterior
 from prs.weights.csx_run import CHECKPOINT_EVERY
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 __all__ = ["ReferenceRun", "run_like_reference"]
 
@@ -75,6 +78,7 @@ def run_like_reference(
     ld_dtype: LdDtype = "float32",
     checkpoint: str | Path | None = None,
     checkpoint_every: float = CHECKPOINT_EVERY,
+    client: Client | None = None,
 ) -> ReferenceRun:
     """Do what ``PRScsx.py`` does with the same options, and write what it writes.
 
@@ -91,7 +95,7 @@ def run_like_reference(
         Summary statistics, sample sizes and names ("EUR"), in one order.
     out_dir, out_name : str or Path, str
     a, b, phi, n_iter, n_burnin, thin, seed, n_chains, n_threads, target, psi_max, until, \
-tolerance, max_iter, ld_dtype, checkpoint, checkpoint_every
+tolerance, max_iter, ld_dtype, checkpoint, checkpoint_every, client
         See `prs.weights.csx.fit_csx`; ``phi=None`` is "auto", ``seed=None`` is 1. Either of
         `n_iter` and `n_burnin` may be given alone (PRScsx.py then ignores it).
     chromosomes : sequence of int, optional
@@ -190,6 +194,7 @@ tolerance, max_iter, ld_dtype, checkpoint, checkpoint_every
         ld_dtype=ld_dtype,
         checkpoint=checkpoint,
         checkpoint_every=checkpoint_every,
+        client=client,
         palindromic="keep",  # alleles are taken as written; these files have no frequencies
     )
     for report in posterior.match_reports:
