@@ -140,6 +140,46 @@ def test_combine_makes_one_score_of_many(
         ok(*common, "--method", "guess", "--out", tmp_path / "z")
 
 
+def test_posterior_draws_are_scored_as_columns(
+    study: SmallStudy, ok: Callable[..., str], tmp_path: Path
+) -> None:
+    ok("ld", "--bfile", study.reference, "--keep", study.keep("AAA"), "--out", tmp_path / "p")
+    ok(
+        "csx",
+        "--sumstats",
+        f"AAA={study.sumstats('AAA')}",
+        "--ld",
+        f"AAA={tmp_path / 'p.ld.h5'}",
+        "--n-iter",
+        60,
+        "--n-burnin",
+        30,
+        "--chains",
+        1,
+        "--draws",
+        "--out",
+        tmp_path / "x",
+    )
+    said = ok("score", "--bfile", study.target, "--draws", f"AAA={tmp_path / 'x.posterior.npz'}",
+              "--weights", tmp_path / "x.weights.tsv", "--out", tmp_path / "s")  # fmt: skip
+    scores = read_scores(tmp_path / "s.scores.tsv")
+    drawn = [name for name in scores.names if name.startswith("AAA_draw_")]
+    assert len(drawn) == 30 // 5
+    assert f"{len(scores.names)} scores" in said
+    (mean,) = set(scores.names) - set(drawn)
+    # the weights are a mean over more iterations than the draws that are kept
+    of_draws = scores.select(drawn).values.mean(axis=1)
+    assert np.corrcoef(of_draws, scores.select(mean).values[:, 0])[0, 1] > 0.9
+    # PRScsx.py's --write_pst: a column a draw, no header
+    frame = read_weights(tmp_path / "x.weights.tsv").to_frame().drop(columns="eaf")
+    frame = frame[["chrom", "id", "pos", "effect_allele", "other_allele", frame.columns[-1]]]
+    frame["again"] = frame.iloc[:, -1] * 2
+    frame.to_csv(tmp_path / "o_META_pst_eff_chr21.txt", sep="\t", header=False, index=False)
+    pst = read_weights(tmp_path / "o_META_pst_eff_chr21.txt")
+    assert [name.rsplit("_", 2)[1:] for name in pst.names] == [["draw", "1"], ["draw", "2"]]
+    np.testing.assert_allclose(pst.weights[:, 1], 2 * pst.weights[:, 0])
+
+
 def test_clump_needs_p_alone(study: SmallStudy, ok: Callable[..., str], tmp_path: Path) -> None:
     frame = pd.read_csv(study.sumstats("AAA"), sep="\t")
     frame.loc[::7, "BETA"] = 0.0

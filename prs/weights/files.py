@@ -180,11 +180,14 @@ def _read_named(text: TextTable, columns: Sequence[str] | None) -> Weights:
 
 
 def _read_headerless(text: TextTable) -> Weights:
-    """Read ID A1 weight, or PRS-CS(x) posterior effects CHR ID BP A1 A2 BETA."""
+    """Read ID A1 weight, or PRS-CS(x)'s CHR ID BP A1 A2 and an effect, or one a draw."""
     found = _PST_EFF.search(text.path.name)
     score = found[1] if found else score_name(text.path)
-    if text.n_columns == 6:
-        frame = read_frame(text, ["chrom", "id", "pos", "a1", "a2", score], ["pos", score])
+    names: tuple[str, ...] = (score,)
+    if text.n_columns >= 6:
+        if text.n_columns > 6:  # as --write_pst makes them
+            names = tuple(f"{score}_draw_{k + 1}" for k in range(text.n_columns - 5))
+        frame = read_frame(text, ["chrom", "id", "pos", "a1", "a2", *names], ["pos", *names])
         variants = make_table(
             len(frame),
             frame["chrom"].to_numpy(dtype=object),
@@ -205,8 +208,8 @@ def _read_headerless(text: TextTable) -> Weights:
             line=text.first_line,
             remedy="give a header, or three columns (id, effect allele, weight), or PRS-CSx's six",
         )
-    check_finite(text, frame, [score])
-    return Weights(variants, frame[[score]].to_numpy(dtype=np.float64), (score,))
+    check_finite(text, frame, names)
+    return Weights(variants, frame[list(names)].to_numpy(dtype=np.float64), names)
 
 
 def write_text(frame: pd.DataFrame, header: Sequence[str], path: Path) -> None:

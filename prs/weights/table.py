@@ -191,7 +191,8 @@ def read_weights(path: str | Path, *, columns: Sequence[str] | None = None) -> W
 
     Formats: the TSV that `write_weights` makes; PLINK-style tables (an id column, A1 and one
     or more weights, with a header, or three columns without one); PRS-CS and PRS-CSx posterior
-    effects (six columns without a header: CHR ID BP A1 A2 BETA); PGS Catalog scoring files
+    effects (six columns without a header: CHR ID BP A1 A2 BETA; more: a draw of the posterior
+    each); PGS Catalog scoring files
     (harmonised positions are taken where the file has them). Plain or gzip. A ``{chrom}`` in
     the path stands for 1 to 22 and X: the files that exist are read one after the other.
 
