@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two checkpoints.
 CHECKPOINT_EVERY = 300.0
+LOG_EVERY = 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,6 +161,7 @@ class Loop:
 
         settings, progress = self.settings, self.progress
         learns = any(phi is None for phi in settings.phi)
+        begun, told, first = time.monotonic(), time.monotonic(), progress.iteration
         with tqdm(
             total=settings.n_iter,
             initial=progress.iteration,
@@ -175,6 +177,15 @@ class Loop:
                 if learns and not bar.disable and progress.iteration % 20 == 0:
                     phi = np.exp(np.log(self.chains.phi).mean())
                     bar.set_postfix_str(f"phi {phi:.1e}", refresh=False)
+                if time.monotonic() - told >= LOG_EVERY:  # for runs without a terminal
+                    told = time.monotonic()
+                    left = (told - begun) / (progress.iteration - first)
+                    left *= settings.n_iter - progress.iteration
+                    logger.info(
+                        "iteration %s of %s%s, %.0f minutes left",
+                        f"{progress.iteration:,}", f"{settings.n_iter:,}",
+                        "" if settings.tolerance is None else " at most", left / 60,
+                    )  # fmt: skip
                 yield
 
     def step(self, team: Team) -> None:
