@@ -2,10 +2,15 @@
 
     python -m benchmarks.sumstats [FOLDER] [--rows 10000000] [--gwaslab PYTHON] [--repeat 3]
 
-prs reads a gzipped GWAS-SSF table, checks and derives, and puts it on a panel of an eighth of
-its variants; gwaslab reads the same file and runs its basic_check (ids, chromosomes, positions,
-alleles, sanity), which is less. Each is a process of its own, the two in turn; medians are shown,
-with CPU time and peak memory. gwaslab is found where it can be imported, or in the Python given.
+prs reads a gzipped GWAS-SSF table, checks and derives, and puts it on a panel of an eighth of its
+variants (position and alleles, either order and strand, palindromes by frequency, duplicates, a
+fate for each row). gwaslab reads the same file and runs its basic_check (ids, chromosomes,
+positions, alleles, sanity); in a second run it also puts the alleles on a reference, as its
+harmonize does without a network: check_ref against a FASTA file, flip_allele_stats. That FASTA has
+the other allele at each position, so nothing is to be flipped, and strands and palindromes, for
+which it would need a VCF of frequencies, are left out: gwaslab does less than prs in both runs.
+Each run is a process of its own, all in turn; medians are shown, with CPU time and peak memory.
+gwaslab is found where it can be imported, or in the Python given.
 """
 
 from __future__ import annotations
@@ -48,6 +53,9 @@ found = gwaslab.Sumstats(
     p="p_value", n="n", build="19", verbose=False,
 )
 found.basic_check(verbose=False)
+if len(sys.argv) > 2:
+    found.check_ref(ref_seq=sys.argv[2], verbose=False)
+    found.flip_allele_stats(verbose=False)
 print(len(found.data))
 """
 
@@ -87,11 +95,25 @@ def _two_sided(z: np.ndarray) -> np.ndarray:
     return 2 * norm.sf(np.abs(z))
 
 
-def measure(python: str, code: str, path: Path) -> tuple[float, float, float]:
+def make_reference(path: Path, fasta: Path) -> None:
+    """Write a genome in FASTA that has the other allele at the position of each variant."""
+    columns = ["chromosome", "base_pair_location", "other_allele"]
+    frame = pd.read_csv(path, sep="\t", usecols=columns)
+    with fasta.open("wb") as handle:
+        for chrom, rows in frame.groupby("chromosome"):
+            bases = np.full(int(rows["base_pair_location"].max()) + 100, ord("A"), dtype=np.uint8)
+            letters = rows["other_allele"].to_numpy(dtype="S1").view(np.uint8)
+            bases[rows["base_pair_location"].to_numpy() - 1] = letters
+            text = bases.tobytes()
+            lines = (text[at : at + 60] for at in range(0, len(text), 60))
+            handle.write(b">%d\n" % chrom + b"\n".join(lines) + b"\n")
+
+
+def measure(python: str, code: str, *arguments: Path) -> tuple[float, float, float]:
     """Return wall seconds, CPU seconds and peak memory (MB) of a child process."""
     start = time.perf_counter()
     with tempfile.TemporaryFile() as output:
-        child = subprocess.Popen([python, "-c", code, str(path)], stdout=output, stderr=output)
+        child = subprocess.Popen([python, "-c", code, *arguments], stdout=output, stderr=output)
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.perf_counter() - start
@@ -115,22 +137,27 @@ def benchmark(
     path = folder / f"gwas.{n_rows}.tsv.gz"
     if not path.exists():
         make_file(path, n_rows)
-    programs = {"prs": (sys.executable, PRS)}
+    programs: dict[str, tuple[str, str, tuple[Path, ...]]] = {
+        "read and harmonise": (sys.executable, PRS, (path,))
+    }
     python = find_gwaslab(gwaslab)
     if python is not None:
-        programs["gwaslab"] = (python, GWASLAB)
+        fasta = folder / f"gwas.{n_rows}.fa"
+        if not fasta.exists():
+            make_reference(path, fasta)
+        programs["read and check"] = (python, GWASLAB, (path,))
+        programs["read, check, align"] = (python, GWASLAB, (path, fasta))
     found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in programs}
     for _ in range(repeat):
-        for name, (executable, code) in programs.items():
-            found[name].append(measure(executable, code, path))
+        for name, (executable, code, arguments) in programs.items():
+            found[name].append(measure(executable, code, *arguments))
     rows: list[Row] = []
+    ours = statistics.median(run[0] for run in found["read and harmonise"])
     for name, runs in found.items():
         seconds, cpu, peak = (statistics.median(column) for column in zip(*runs, strict=True))
-        ours = statistics.median(run[0] for run in found["prs"])
-        task = f"read and {'harmonise' if name == 'prs' else 'check'} {n_rows:,} rows"
-        rows.append(
-            dict(zip(HEADINGS, (task, name, "2", seconds, cpu, peak, seconds / ours), strict=True))
-        )
+        program = "prs" if name == "read and harmonise" else "gwaslab"
+        cells = (f"{name} {n_rows:,} rows", program, "2", seconds, cpu, peak, seconds / ours)
+        rows.append(dict(zip(HEADINGS, cells, strict=True)))
     return rows
 
 
@@ -144,10 +171,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.folder or Path(scratch)
         rows = benchmark(folder, options.rows, options.gwaslab, options.repeat)
-    print("{:<34}{:<10}{:>8}{:>10}{:>10}{:>10}{:>8}".format(*HEADINGS))
+    print("{:<36}{:<10}{:>8}{:>10}{:>10}{:>10}{:>8}".format(*HEADINGS))
     for row in rows:
         print(
-            "{task:<34}{program:<10}{threads:>8}{seconds:>10.2f}{cpu:>10.2f}{peak_mb:>10.0f}"
+            "{task:<36}{program:<10}{threads:>8}{seconds:>10.2f}{cpu:>10.2f}{peak_mb:>10.0f}"
             "{ratio:>8.2f}".format(**row)
         )
 
