@@ -230,7 +230,7 @@ def test_ld_as_integers(dtype):
 
 
 @pytest.mark.skipif(INTERPRETED, reason="thousands of iterations need the compiled kernels")
-@pytest.mark.parametrize("dtype", ["int16", "int8"])
+@pytest.mark.parametrize("dtype", ["int8", pytest.param("int16", marks=pytest.mark.slow)])
 def test_ld_as_integers_gives_the_same_posterior(shared_data, dtype):
     sumstats, ld, _ = reference_inputs(shared_data, ["EUR", "AFR"])
     fits, models = {}, {}

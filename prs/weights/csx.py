@@ -9,19 +9,37 @@ On the standardised scale, for population k with GWAS size N_k, marginal effects
     p(sigma_k) ~ 1 / sigma_k
     phi fixed, or sqrt(phi) ~ half-Cauchy(0, 1)
 
-**target="posterior"** (the default) samples this model's posterior with its joint prior cut to
-psi_j <= psi_max for all j, and nothing else: each conditional of psi is truncated, the others are
-as they would be without the bound. Moves: single-site draws of beta with a running residual; sigma
-from its inverse gamma; psi_j exactly, with delta_j integrated out (`prs.kernels.gig`); phi given
-psi by a slice, delta integrated out; and a joint move of psi and phi along their common scale.
-The cut weighs phi's prior by P(all psi_j <= psi_max | phi), which favours a small phi. That is
-meant: a prior of psi that is normalised after the cut lets a learned phi grow without bound where
-effects are larger than the cut allows, or the panel is small, and predicts worse. Its price is
-that the spread of the draws is too small where phi is learned; fix phi (or choose it from a grid)
-where intervals of people matter.
+**target="posterior"** (the default) samples the posterior with this density, and nothing else::
 
-Means are averages of conditional expectations (Rao-Blackwell) over every iteration after burn-in.
-R_k is made positive semidefinite and b_k is projected on its column space first.
+    prod_k sigma_k^-(N_k + p_k + 2)/2 exp(-N_k/(2 sigma_k) (1 - 2 beta_k'b_k + beta_k'R_k beta_k
+                                                           + sum_j beta_jk^2 / psi_j))
+    x prod_j psi_j^(a - 1 - n_j/2) phi^b (psi_j + phi)^-(a + b) [psi_j <= psi_max]
+    x phi^(-1/2) / (1 + phi)                               (where phi is learned)
+
+p_k variants in population k, n_j populations with variant j, delta_j integrated out; the first
+line is the likelihood of N_k people's trait of unit variance. Its terms:
+
+* N_k is the median sample size of the population's variants; each b_jk = z_jk / sqrt(n_jk) has
+  its own. With ``phi_per_chromosome`` each chromosome has its own phi and sigma.
+* R_k is block diagonal, in float32 or as `ld_dtype` says; negative eigenvalues are taken as 0, and
+  2e-6 is added to the diagonal. b_k is projected, block by block, on the eigenvectors of R_k with
+  eigenvalues above 1e-4: what lies outside cannot come from the panel's people, and is reported
+  (`CsxPosterior.outside`).
+* The bound cuts the joint prior: each conditional of psi is truncated, the others are as they would
+  be without it. The cut weighs phi's prior by P(all psi_j <= psi_max | phi), which favours a small
+  phi. That is meant: a prior of psi that is normalised after the cut lets a learned phi grow
+  without bound where effects are larger than the cut allows, or the panel is small, and predicts
+  worse. Its price is that the spread of the draws is too small where phi is learned; fix phi (or
+  choose it from a grid) where intervals of people matter.
+* Where statistics and LD disagree, 1 - 2 beta'b + beta'R beta can be negative; sigma is then drawn
+  as if it were 0. This is outside the definition, is counted, and is said in the warnings.
+
+Moves: single-site draws of beta with a running residual; sigma from its inverse gamma; psi_j from
+its conditional, exactly (`prs.kernels.psi`); phi given psi by a slice; a joint move of psi and phi
+along their common scale; and one of the small effects with their psi and phi
+(`prs.kernels.csx_scale`). Each leaves the density as it is (the tests draw data and parameters in
+turn and compare with the prior). Means are averages of conditional expectations (Rao-Blackwell)
+over every iteration that counts, of all chains.
 
 **target="reference"** is the chain of getian107/PRScsx (`prs.weights.csx_parity`): psi is clipped
 at psi_max after its draw, so that there is no density that it samples, and LD is what the
