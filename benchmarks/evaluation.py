@@ -1,6 +1,7 @@
 """Time the evaluation of a large cohort, and count how often credible intervals hold the truth.
 
     python -m benchmarks.evaluation [--people 50000] [--bootstrap 2000] [--data-sets 100]
+        [--studies 2000]
 
 The bootstrap is timed beside the same resampling in plain NumPy (counts by ``bincount``, then a
 matrix product), in turn in one run; rows hold medians.
@@ -17,6 +18,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
+from benchmarks import coverage
 from prs.evaluation.bootstrap import bootstrap_means
 from prs.evaluation.evaluate import evaluate
 from prs.evaluation.uncertainty import summarise_draws
@@ -135,18 +137,44 @@ def count_coverage(n_data_sets: int, phi: float | str) -> list[Row]:
     ]
 
 
+def count_intervals(n_studies: int) -> list[Row]:
+    """Share of 95 per cent intervals that hold the truth; recalibrated slopes on new people."""
+    rows: list[Row] = [
+        {
+            "what": f"coverage of 95 % intervals, {row['figure']}",
+            "prs": f"{row['held']:.3f} ({row['n']:,} studies)",
+            "peer": "",
+            "ratio": "",
+        }
+        for row in coverage.interval_coverage(n_studies).to_dict("records")
+    ]
+    slopes = coverage.slope_table(min(n_studies, 500))
+    for group, row in slopes.iterrows():
+        rows.append(
+            {
+                "what": f"recalibrated slope on new people, ancestry {group}",
+                "prs": f"{row['mean']:.3f} (SE {row['se']:.3f})",
+                "peer": "",
+                "ratio": "",
+            }
+        )
+    return rows
+
+
 def main(arguments: list[str] | None = None) -> list[Row]:
     """Run everything, print a table, return its rows."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--people", type=int, default=50_000)
     parser.add_argument("--bootstrap", type=int, default=2000)
     parser.add_argument("--data-sets", type=int, default=100)
+    parser.add_argument("--studies", type=int, default=2000)
     given = parser.parse_args(arguments)
     logging.getLogger("prs").setLevel(logging.ERROR)  # short chains say that they are short
     rows = [
         time_bootstrap(given.people, given.bootstrap),
         time_evaluate(given.people, given.bootstrap),
     ]
+    rows += count_intervals(given.studies)
     for phi in (0.05, "auto"):
         rows += count_coverage(given.data_sets, phi)
     print(pd.DataFrame(rows).to_string(index=False))

@@ -70,6 +70,12 @@ class Scale:
         On whom the scale is fitted, and among whom people are ranked: tuning people.
     method : {"mean", "mean+variance", "empirical"}
         See `prs.ancestry.normalise_scores`.
+
+    Notes
+    -----
+    A posterior mean varies less between people than the genetic value does, and each is divided
+    by its own SD: a person's interval is that of the genetic value, in SDs of it, and lies
+    nearer to the mean than the score, in SDs of the score.
     """
 
     samples: SampleTable

@@ -291,3 +291,49 @@ def test_report_has_a_section_on_one_person(tmp_path: Path) -> None:
     shown = evaluation._repr_html_()
     assert shown.count("data:image/png;base64,") == 4
     assert evaluation.plot_deciles(score="good").axes
+
+
+@pytest.mark.parametrize("method", ["mean", "mean+variance", "empirical"])
+def test_draws_on_one_scale_cover_and_are_comparable(method: str) -> None:
+    from prs.inputs.cohort import Cohort
+    from prs.people import DrawnScores, Scale
+    from prs.samples import SampleTable
+
+    rng = np.random.default_rng(21)
+    n, n_draws, sd = 2000, 120, 0.5
+    group = np.repeat(["A", "B"], n // 2).astype(object)
+    is_b = group == "B"
+    # means (and, but for "mean", spreads) differ; the posterior of each value is N(m, sd^2)
+    spread = np.where(is_b, 1.0 if method == "mean" else 2.0, 1.0)
+    m = np.where(is_b, 3.0, 0.0) + spread * rng.normal(size=n)
+    truth = m + spread * sd * rng.normal(size=n)
+    draws = m[:, None] + (spread * sd)[:, None] * rng.normal(size=(n, n_draws))
+    people = SampleTable.from_ids(names(n))
+    split = np.where(np.arange(n) % 2, "test", "tuning").astype(object)
+    y = (rng.random(n) < expit(-1 + (truth - np.where(is_b, 3.0, 0.0)) / spread)).astype(float)
+    cohort = Cohort(people, y, "d", "binary", np.empty((n, 0)), (), {"ancestry": group}, split,
+                    {}, "")  # fmt: skip
+    pcs = None if method == "empirical" else is_b[:, None] + 0.01 * rng.normal(size=(n, 1))
+    scale = Scale(people, pcs, split == "tuning", method)
+    one = DrawnScores(cohort, m, draws).summarise(scale=scale)
+    # what the truth is on that scale
+    z = scale.normalise(truth[:, None], group)[:, 0]
+    for name in ("A", "B"):
+        here = group == name
+        # people are independent: 4 binomial standard errors of 1,000 about 90 per cent, and the
+        # score (mean of the draws) is on a scale of its own, whose SD is less by the posterior's:
+        # each draw has the truth's
+        held = (one.score_lower <= z) & (z <= one.score_upper)
+        assert held[here].mean() == pytest.approx(0.9, abs=4 * np.sqrt(0.09 / 1000))
+        assert one.score[here].mean() == pytest.approx(0.0, abs=4 / np.sqrt(1000))
+        assert one.score[here].std() == pytest.approx(1.0, abs=0.1)
+        # a tenth of each ancestry is in the top decile of all, and P(top) says how many truly are
+        assert one.in_top[here].mean() == pytest.approx(0.1, abs=4 * np.sqrt(0.09 / 1000))
+        top = z >= np.quantile(z[scale.reference], 0.9)
+        se = np.sqrt((one.p_top * (1 - one.p_top))[here].sum()) / here.sum()
+        assert one.p_top[here].mean() == pytest.approx(top[here].mean(), abs=4 * se + 0.01)
+    assert set(one.group) == {"all"}
+    # carried on to absolute risk: on average the share of cases
+    assert (one.risk_lower < one.risk).all()
+    test = split == "test"
+    assert one.risk[test].mean() == pytest.approx(y[test].mean(), abs=4 * np.sqrt(0.2 / 1000))
