@@ -89,7 +89,7 @@ class Stages:
         self.ran.append(name)
         for path in outputs:
             self._inputs.pop(path, None)
-        made = {str(path.relative_to(self.folder)): self._digest(path) for path in outputs}
+        made = {self._name(path): self._digest(path) for path in outputs}
         with write_atomically(record) as temporary:
             temporary.write_text(json.dumps({"key": key, "outputs": made}, indent=1))
         self.say(f"{name}: {line} ({time.perf_counter() - start:.1f} s)")
@@ -124,7 +124,11 @@ class Stages:
                 "whose inputs did not change are kept",
             )
         self._inputs |= digests
-        return {str(path): digest for path, digest in digests.items()}
+        return {self._name(path): digest for path, digest in digests.items()}
+
+    def _name(self, path: Path) -> str:
+        """Return a file's name below the folder, so that results may be moved; else its path."""
+        return str(path.relative_to(self.folder) if path.is_relative_to(self.folder) else path)
 
     def _is_done(self, record: Path, key: str, outputs: Sequence[Path]) -> bool:
         try:
@@ -133,7 +137,7 @@ class Stages:
             return False
         if known.get("key") != key or not all(path.is_file() for path in outputs):
             return False
-        made = {str(path.relative_to(self.folder)): self._digest(path) for path in outputs}
+        made = {self._name(path): self._digest(path) for path in outputs}
         return bool(made == known.get("outputs"))
 
     def _digest(self, path: Path) -> str:
