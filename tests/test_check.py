@@ -189,3 +189,13 @@ def test_published_files_pass_without_an_alarm(shared_data):
     assert set(report.faults) == {"overlap", "panel_size"}, report
     exchanged = check({"EUR": height["EAS"], "EAS": height["EUR"]}, kind="quantitative")
     assert [f.verdict for f in exchanged.named("panel_ancestry")] == ["fail", "fail"]
+
+
+def test_the_cost_of_the_fit_follows_its_size(eas):
+    def figure(**options) -> str:
+        (found,) = check({"EAS": eas}, kind="binary", n_threads=1, **options).named("cost")
+        return found.figure
+
+    # 10,9xx effects in blocks of 400: 4.4e6 entries, 2.4 ms an iteration, 2 chains
+    assert figure().startswith("about 5 s for 1,000 iterations in 2 chains on 1 cores")
+    assert figure(n_iter=100_000, n_chains=4).startswith("about 16 min for 100,000 iterations in 4")

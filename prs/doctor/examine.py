@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from prs.doctor.cost import estimate_cost
 from prs.doctor.findings import CheckReport, Finding, Verdict
 from prs.doctor.pairs import check_against_outcome, check_pairs, check_shared_with_target
 from prs.doctor.shared_people import Correlations, ld_of_genotypes, ld_of_panel
@@ -50,9 +51,6 @@ FEW_PEOPLE, TOO_FEW_PEOPLE = 300, 50
 MAX_BLOCKS = 40
 #: Share of misfits (see `prs.ld.consistency`) that the right panel does not reach.
 MANY_MISFITS = 0.02
-#: Seconds for an iteration, measured on one core: for each entry of the LD, for each variant.
-SECONDS_AN_ENTRY, SECONDS_A_VARIANT = 5e-10, 1.5e-7
-ITERATIONS_A_POPULATION = 1000
 
 
 @dataclass(frozen=True)
@@ -97,6 +95,8 @@ def check(
     cohort: Cohort | None = None,
     kind: str = "auto",
     n_threads: int | None = None,
+    n_iter: int | None = None,
+    n_chains: int = 2,
 ) -> CheckReport:
     """Ask of each input what could be wrong with it, and of all of them whether they agree.
 
@@ -113,8 +113,9 @@ def check(
         in people that are not kept for testing where the cohort is split.
     kind : {"auto", "binary", "quantitative"}
         What the GWAS's trait is; "auto" goes by the columns.
-    n_threads : int, optional
-        For the estimate of the time of the fit.
+    n_threads, n_iter, n_chains : int, optional
+        For the estimate of the time of the fit: cores, iterations of each chain (1,000 a
+        population), chains.
 
     Returns
     -------
@@ -135,7 +136,11 @@ def check(
         doctor.examine(population, genotypes)
     doctor.compare_panels()
     doctor.compare_pairs(genotypes, cohort)
-    doctor.estimate(n_threads)
+    sizes = {
+        population: (statistics, doctor.panels[population].ld)
+        for population, statistics in doctor.statistics.items()
+    }
+    doctor.findings += estimate_cost(sizes, n_threads, n_iter, n_chains)
     return CheckReport(tuple(doctor.findings), time.perf_counter() - start)
 
 
@@ -344,34 +349,3 @@ class _Doctor:
             except PrsError as error:
                 subject = f"{population} statistics and the target's outcome"
                 self.findings.append(finding_of_error(error, subject))
-
-    def estimate(self, n_threads: int | None) -> None:
-        """Say about how long the joint fit takes, and how much memory it needs."""
-        import os
-
-        entries, variants = 0.0, 0
-        for population, statistics in self.statistics.items():
-            panel = self.panels[population]
-            m = len(statistics)
-            sizes = (
-                np.array([400.0] * max(m // 400, 1)) if panel.ld is None else panel.ld.block_sizes
-            )
-            kept = m / max(len(panel.variants), 1)
-            entries += float(np.sum((np.asarray(sizes) * (kept if panel.ld else 1.0)) ** 2))
-            variants += m
-        if not variants:
-            return
-        iterations = ITERATIONS_A_POPULATION * len(self.statistics)
-        seconds = iterations * (entries * SECONDS_AN_ENTRY + variants * SECONDS_A_VARIANT)
-        threads = n_threads or os.cpu_count() or 1
-        figure = (
-            f"about {_duration(2 * seconds / threads)} for {iterations:,} iterations in 2 chains "
-            f"on {threads} cores, {(4 * entries + 500 * variants) / 1e9:.1f} GB of memory"
-        )
-        self.findings.append(Finding("cost", "joint fit", "pass", figure))
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(seconds, 1):.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -111,14 +111,12 @@ def _shared_people(
     found = intercept(a.z, b.z, scores)
     if np.isnan(found.error):
         return Finding("sample_overlap", subject, "pass", f"cannot be told: {_too_little(found)}")
-    sizes = np.sqrt(np.nanmedian(a.n_eff) * np.nanmedian(b.n_eff))
-    figure = (
-        f"LD-score intercept {found.value:+.3f} (standard error {found.error:.3f}): as many as "
-        f"{max(found.value, 0) * sizes:,.0f} shared people would make, of one trait"
-    )
+    figure = f"LD-score intercept {found.value:+.3f} (standard error {found.error:.3f})"
     if found.value > FEW_SHARED and found.value > 3 * found.error:
+        sizes = np.sqrt(np.nanmedian(a.n_eff) * np.nanmedian(b.n_eff))
+        shared = f", as {found.value * sizes:,.0f} shared people would make of one trait"
         return Finding(
-            "sample_overlap", subject, "warn", figure,
+            "sample_overlap", subject, "warn", figure + shared,
             "the two studies share people: intervals will be too narrow; use statistics of "
             "different people",
         )  # fmt: skip

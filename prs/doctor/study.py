@@ -61,6 +61,7 @@ def check_study(path: str | Path, *, n_threads: int | None = None) -> CheckRepor
         cohort = _cohort(study)
     except PrsError as error:
         early.append(finding_of_error(error, "cohort"))
+    csx = study.methods.csx
     report = check(
         sources,
         target=target,
@@ -68,6 +69,8 @@ def check_study(path: str | Path, *, n_threads: int | None = None) -> CheckRepor
         # a GWAS of a time to an event has effects on either scale
         kind="auto" if cohort is None or cohort.time is not None else cohort.outcome_kind,
         n_threads=n_threads or study.threads,
+        n_iter=None if csx is None else csx.n_iter,
+        n_chains=2 if csx is None else csx.n_chains,
     )
     return CheckReport((*early, *report.findings), report.seconds)
 
