@@ -28,7 +28,10 @@ __all__ = ["NOBODY", "WindowClumper", "clump_by_windows"]
 NOBODY = -2
 _UNDECIDED = -1  # as in `prs.kernels.clump`, which is imported when it is needed
 #: Bytes of the bit planes of all windows that are in memory at once.
-_PLANE_BYTES = 1 << 28
+_PLANE_BYTES = 400 << 20
+#: Of a window with less than so many times what a variant reaches too much is border: rather
+#: than that, fewer threads have one.
+_SMALLEST_REACHES = 4
 #: Windows that a thread gets of each sweep, where memory does not ask for more of them.
 _WINDOWS_PER_THREAD = 4
 #: A window is so many times what a variant reaches, so that borders are few, or as large as
@@ -139,13 +142,19 @@ def clump_by_windows(
     """Return the owner of each variant in each cell, or `NOBODY`; shape (C, K)."""
     n_variants = len(work.key)
     owners = np.full((len(work.cells), n_variants), _UNDECIDED, dtype=np.int64)
-    threads = _CLUSTER_THREADS if client is not None else count_threads(n_threads)
     first, last = work.reach(max(kb for _, kb in work.cells))
-    size = _window_size(work, first, last, threads)
+    reach = int(np.mean(last - first)) if n_variants else 1
+    plane_bytes = 3 * 8 * -(-len(work.people) // 64)
+    in_memory = max(1, _PLANE_BYTES // plane_bytes)  # variants
+    threads = min(count_threads(n_threads), max(1, in_memory // (_SMALLEST_REACHES * reach)))
+    if client is None:
+        size = _window_size(work, reach, in_memory // threads, threads)
+    else:
+        size = _window_size(work, reach, in_memory, _CLUSTER_THREADS)
     windows = [(i, min(i + size, n_variants)) for i in range(0, n_variants, size)]
     while windows:
         items = ((start, stop, owners[:, start:stop].copy()) for start, stop in windows)
-        results = map_tasks(work, items, n_threads, client)
+        results = map_tasks(work, items, threads, client)
         for (start, stop), found in zip(windows, results, strict=True):
             part = owners[:, start:stop]
             np.copyto(part, found, where=part == _UNDECIDED)
@@ -153,21 +162,17 @@ def clump_by_windows(
     return owners
 
 
-def _window_size(
-    work: WindowClumper, first: NDArray[np.int64], last: NDArray[np.int64], n_threads: int
-) -> int:
-    """Return how many variants a window has."""
-    n_variants = len(first)
+def _window_size(work: WindowClumper, reach: int, largest: int, n_threads: int) -> int:
+    """Return how many variants a window has, of which at most `largest` are in memory."""
+    n_variants = len(work.key)
     plane_bytes = 3 * 8 * -(-len(work.people) // 64)
-    reach = int(np.mean(last - first)) if n_variants else 1
-    size = max(_LEAST_REACHES * reach, _CACHE_BYTES // plane_bytes)
-    size = max(1, min(size, _PLANE_BYTES // n_threads // plane_bytes))
+    size = min(largest, max(_LEAST_REACHES * reach, _CACHE_BYTES // plane_bytes))
     if work.keeps_pairs:
         size = min(size, _PAIRS_OF_WINDOW // reach + 1)
     if n_threads > 1:
         even = -(-n_variants // (n_threads * _WINDOWS_PER_THREAD))
         size = min(size, max(even, _LEAST_REACHES * reach))
-    return size
+    return max(size, 1)
 
 
 def _cover(
