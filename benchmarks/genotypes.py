@@ -1,15 +1,19 @@
 """Clumping, scoring and LD beside PLINK, gnomon and NumPy, in turn, on one cohort.
 
     python -m benchmarks.genotypes [FOLDER] [--people 10000] [--variants 100000]
-        [--gnomon PYTHON] [--repeat 3] [--only score,clump] [--memory]
+        [--gnomon PYTHON] [--repeat 3] [--only score,clump]
 
 Each measurement is a process of its own and is repeated, the programs in turn; medians are
 shown, with CPU time and peak memory. ``prs`` rows give two times: of the whole process (Python's
 start and the loading of compiled kernels included), as for the other programs; and of the call
 alone, files to result, when the process has made the call once before (``prs, in Python``). Peers
-that are not installed are left out. gnomon (pip install gnomon-pgs) is measured by its own call
-likewise (the second time it finds its sorted copy of the weights), in the Python given with
---gnomon.
+that are not installed are left out, and those that take longer than 5 seconds are run once.
+gnomon (pip install gnomon-pgs) is measured by its own call likewise (the second time it finds
+its sorted copy of the weights), in the Python given with --gnomon.
+
+A row's ratio is its time over ours; of threads, one thread's time over that of two; of LD, the
+share of sgemm's rate, where a block of M variants and N people counts as N M^2 operations (the
+half of a product that is symmetric) and sgemm's product of two such matrices as 2 N M^2.
 """
 
 from __future__ import annotations
@@ -33,6 +37,9 @@ from benchmarks.cohort import make_cohort
 Row = dict[str, Any]
 HEADINGS = ("task", "program", "threads", "seconds", "cpu", "peak_mb", "ratio")
 N_COLUMNS = 50
+#: A peer that takes longer is run once (seconds).
+LONG = 5.0
+LARGE_PEOPLE, LARGE_VARIANTS, LARGE_CLUMPED = 500_000, 20_000, 4_000
 
 
 # ---- what our child processes do -------------------------------------------------------------
@@ -113,6 +120,20 @@ def do_pairs(prefix: str, threads: int, kind: str = "dosage") -> None:
 
 def do_haplotype_pairs(prefix: str, threads: int) -> None:
     do_pairs(prefix, threads, "haplotype")
+
+
+def do_ld(prefix: str, threads: int) -> None:
+    """Compute the LD of 16 blocks of about 1,000 variants."""
+    from prs import compute_ld, open_genotypes
+    from prs.ld.blocks import BlockTable
+
+    genotypes = open_genotypes(prefix).subset(variants=slice(0, 16_000))
+    variants = genotypes.variants.take(np.arange(0, 16_000, 1000))
+    # a block from each thousandth variant to the next
+    ends = np.where(np.diff(variants.chrom, append=0) == 0, np.append(variants.pos[1:], 0), 2**28)
+    blocks = BlockTable(variants.chrom, variants.pos, ends)
+    for _ in compute_ld(genotypes, blocks=blocks, n_threads=threads).blocks(threads):
+        pass
 
 
 def do_numpy(prefix: str, threads: int) -> None:
@@ -209,6 +230,8 @@ class Bench:
         results: dict[str, list[tuple[float, float, float]]] = {}
         for _ in range(self.repeat):
             for name, command in there.items():
+                if "prs" not in name and results.get(name, [(0.0, 0.0, 0.0)])[0][0] > LONG:
+                    continue
                 inside = command[0] == sys.executable and "--child" in command
                 inside = inside or (self.gnomon is not None and command[0] == self.gnomon)
                 try:
@@ -327,8 +350,8 @@ def measure_score(bench: Bench) -> None:
 
 
 def measure_threads(bench: Bench) -> None:
-    for task in ("kernel", "clump", "pairs"):
-        times = {}
+    for task in ("kernel", "clump", "pairs", "ld"):
+        times: dict[int, list[float]] = {}
         for _ in range(bench.repeat):
             for threads in (1, 2):
                 text = run(_ours("--child", task, bench.prefix, threads), threads, capture=True)[3]
@@ -398,13 +421,12 @@ def measure_pairs(bench: Bench) -> None:
 
 
 def measure_ld(bench: Bench) -> None:
-    """Compute correlation blocks from the .bed, against the same products by sgemm alone."""
+    """Compute correlation blocks from the .bed, against a product of their size by sgemm."""
     text = run(_ours("--ld", "", bench.prefix, 1), 1, capture=True)[3]
     for size, block, sgemm in json.loads(text.splitlines()[-1]):
-        bench.add(f"LD block of {size:,} variants", "prs, in Python", 1, block)
-        bench.add(
-            f"LD block of {size:,} variants", "sgemm of its size", 1, sgemm, ratio=sgemm / block
-        )
+        task = f"LD block of {size:,} variants"
+        bench.add(task, "prs, in Python", 1, block, ratio=sgemm / 2 / block)
+        bench.add(task, "sgemm, two matrices", 1, sgemm)
 
 
 def _ld_child(prefix: str) -> None:
@@ -425,10 +447,10 @@ def _ld_child(prefix: str) -> None:
         # the reader of a subset computes the whole block: make the block the subset
         rows = np.flatnonzero(np.isin(view.variants.id, ld.variants.id))
         ld = compute_ld(view.subset(variants=rows), blocks=whole, min_maf=0, max_block=10**6)
-        X = np.nan_to_num(view.read_dosages(rows))
-        XT = np.ascontiguousarray(X.T)
+        A = np.nan_to_num(view.read_dosages(rows)).T.copy()
+        B = A.copy()  # of a matrix and its own transpose NumPy computes one half only
         times = []
-        for function in (lambda ld=ld: ld.read_block(0), lambda X=X, XT=XT: XT @ X):
+        for function in (lambda ld=ld: ld.read_block(0), lambda A=A, B=B: A @ B.T):
             best = []
             for _ in range(3):
                 start = time.process_time()
@@ -439,40 +461,61 @@ def _ld_child(prefix: str) -> None:
     print(json.dumps(found))
 
 
-def measure_memory(bench: Bench, n_people: int = 500_000, n_variants: int = 20_000) -> None:
-    """Score a file of half a million people, and look at the peak."""
-    folder = Path(bench.prefix).parent / "large"
+def make_large(folder: Path) -> Path:
+    """Write half a million people, their calls drawn from few distinct rows; return the prefix."""
     folder.mkdir(exist_ok=True)
     prefix = folder / "cohort"
-    n_bytes = -(-n_people // 4)
-    if not prefix.with_suffix(".bed").exists():
-        rng = np.random.default_rng(1)
-        stock = rng.choice(
-            np.array([0b11, 0b10, 0b00, 0b01], np.uint8),
-            p=[0.6, 0.3, 0.09, 0.01],
-            size=(64, 4 * n_bytes),
-        ).reshape(64, n_bytes, 4)
-        rows = stock[..., 0] | stock[..., 1] << 2 | stock[..., 2] << 4 | stock[..., 3] << 6
-        with prefix.with_suffix(".bim").open("w") as bim, (folder / "cohort.score").open("w") as w:
-            w.write("chrom\tpos\tid\teffect_allele\tother_allele\tW1\n")
-            for j in range(n_variants):
-                bim.write(f"1\tv{j}\t0\t{1000 * j + 1}\tA\tG\n")
-                w.write(f"1\t{1000 * j + 1}\tv{j}\tA\tG\t{(-1) ** j * 0.01 * (j % 7)}\n")
-        with prefix.with_suffix(".fam").open("w") as fam:
-            fam.writelines(f"0\ti{i}\t0\t0\t{1 + i % 2}\t-9\n" for i in range(n_people))
-        with prefix.with_suffix(".bed").open("wb") as bed:
-            bed.write(b"\x6c\x1b\x01")
-            for j in range(n_variants):
-                bed.write(rows[j % 64].tobytes())
-    wall, cpu, peak, _ = run(_ours("--once", "score", str(prefix), 1), 1)
-    bench.add(f"score {n_people:,} x {n_variants:,}", "prs, whole process", 1, wall, cpu, peak)
-    command = plink(
-        "plink2",
-        f"--bfile {prefix} --score {prefix}.score 3 4 6 header-read cols=+scoresums --out {prefix}",
+    n_bytes = -(-LARGE_PEOPLE // 4)
+    size = 3 + LARGE_VARIANTS * n_bytes
+    bed = prefix.with_suffix(".bed")
+    if bed.exists() and bed.stat().st_size == size and prefix.with_suffix(".assoc").exists():
+        return prefix
+    rng = np.random.default_rng(1)
+    stock = rng.choice(
+        np.array([0b11, 0b10, 0b00, 0b01], np.uint8),
+        p=[0.6, 0.3, 0.09, 0.01],
+        size=(64, 4 * n_bytes),
+    ).reshape(64, n_bytes, 4)
+    rows = stock[..., 0] | stock[..., 1] << 2 | stock[..., 2] << 4 | stock[..., 3] << 6
+    p = rng.random(LARGE_CLUMPED)
+    names = [f"v{j}" for j in range(LARGE_VARIANTS)]
+    pos = [1000 * j + 1 for j in range(LARGE_VARIANTS)]
+    with prefix.with_suffix(".bim").open("w") as bim, (folder / "cohort.score").open("w") as w:
+        w.write("chrom\tpos\tid\teffect_allele\tother_allele\tW1\n")
+        for j in range(LARGE_VARIANTS):
+            bim.write(f"1\t{names[j]}\t0\t{pos[j]}\tA\tG\n")
+            w.write(f"1\t{pos[j]}\t{names[j]}\tA\tG\t{(-1) ** j * 0.01 * (j % 7)}\n")
+    with prefix.with_suffix(".assoc").open("w") as assoc:
+        assoc.write("CHR\tSNP\tBP\tA1\tA2\tBETA\tSE\tN\tP\n")
+        for j in range(LARGE_CLUMPED):
+            assoc.write(f"1\t{names[j]}\t{pos[j]}\tA\tG\t0.01\t0.01\t500000\t{p[j]:.6g}\n")
+    with prefix.with_suffix(".fam").open("w") as fam:
+        fam.writelines(f"0\ti{i}\t0\t0\t{1 + i % 2}\t-9\n" for i in range(LARGE_PEOPLE))
+    with bed.open("wb") as stream:
+        stream.write(b"\x6c\x1b\x01")
+        for j in range(LARGE_VARIANTS):
+            stream.write(rows[j % 64].tobytes())
+    return prefix
+
+
+def measure_memory(bench: Bench) -> None:
+    """Score and clump a file of half a million people, and look at the peak."""
+    prefix = make_large(Path(bench.prefix).parent / "large")
+    options = f"--bfile {prefix} --out {prefix}.out"
+    score = f"{options} --score {prefix}.score 3 4 6 header-read cols=+scoresums"
+    clump = (
+        f"{options} --clump {prefix}.assoc --clump-p1 1 --clump-p2 1 --clump-r2 0.1 --clump-kb 250"
     )
-    if command is not None:
-        wall, cpu, peak, _ = run(command, 1)
-        bench.add(f"score {n_people:,} x {n_variants:,}", "plink2", 1, wall, cpu, peak)
+    for task, n_variants, program_, command in (
+        ("score", LARGE_VARIANTS, "plink2", plink("plink2", score)),
+        ("clump", LARGE_CLUMPED, "plink1.9", plink("plink1.9", clump)),
+    ):
+        name = f"{task} {LARGE_PEOPLE:,} x {n_variants:,}"
+        wall, cpu, peak, _ = run(_ours("--once", task, str(prefix), 1), 1)
+        bench.add(name, "prs, whole process", 1, wall, cpu, peak)
+        if command is not None:
+            theirs = run(command, 1)
+            bench.add(name, program_, 1, *theirs[:3], theirs[0] / wall)
 
 
 TASKS: dict[str, Callable[[Bench], None]] = {
