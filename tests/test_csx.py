@@ -25,8 +25,9 @@ from prs.variants import VariantTable
 from prs.weights.csx import fit_csx
 from prs.weights.csx_chain import Chains
 from prs.weights.csx_dropin import run_like_reference
+from prs.weights.csx_inputs import join_variants
 from prs.weights.csx_ld import clean_block
-from prs.weights.csx_model import build_model, join_variants
+from prs.weights.csx_model import build_model
 from prs.weights.csx_parity import BlockReferenceChains, ReferenceChains
 from prs.weights.csx_posterior import format_phi
 from prs.weights.csx_run import run_chains

@@ -65,14 +65,10 @@ from prs.matching import PalindromicRule
 from prs.weights.csx_chain import Chains
 from prs.weights.csx_ld import LdDtype
 from prs.weights.csx_model import build_model
-from prs.weights.csx_posterior import (
-    DEFAULT_TOLERANCE,
-    CsxPosterior,
-    CsxSettings,
-    summarise_chains,
-)
+from prs.weights.csx_posterior import DEFAULT_TOLERANCE, CsxPosterior, CsxSettings
 from prs.weights.csx_run import CHECKPOINT_EVERY, run_chains
 from prs.weights.csx_settings import ChainSettings
+from prs.weights.csx_summary import summarise_chains
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -1,17 +1,30 @@
-"""One LD block made fit for a Gaussian model: positive semidefinite, with b in its column space."""
+"""LD blocks made fit for a Gaussian model: positive semidefinite, with b in the column space."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LdBlock", "LdDtype", "clean_block", "ld_unit", "plain_block", "store_block"]
+from prs.weights.csx_inputs import PopulationData
+
+__all__ = [
+    "BlockPreparation",
+    "LdBlock",
+    "LdDtype",
+    "block_tasks",
+    "clean_block",
+    "ld_unit",
+    "plain_block",
+    "store_block",
+]
 
 LdDtype: TypeAlias = Literal["float32", "int16", "int8"]
 
+N_DIRECTIONS = 4  # predictions of pseudo-people per population, for the diagnostics
 #: Eigenvalues up to this (or twice the most negative one) count as 0: correlations stored with
 #: six digits have eigenvalues of about -1e-5 where they should be 0.
 NULL_EIGENVALUE = 1e-4
@@ -127,3 +140,46 @@ def store_block(matrix: NDArray[np.floating], out: NDArray[Any]) -> None:
     else:
         limit = np.iinfo(out.dtype).max
         out[:] = np.rint(np.clip(matrix.ravel(), -1.0, 1.0) * limit)
+
+
+@dataclass(frozen=True)
+class BlockTask:
+    """One block to be made ready: its number, its rows of the population's, random numbers."""
+
+    block: int
+    rows: slice
+    z: NDArray[np.float64]
+
+
+def block_tasks(sizes: NDArray[np.int64], rng: np.random.Generator) -> Iterator[BlockTask]:
+    """Yield the blocks that hold variants."""
+    done = 0
+    for block, m in enumerate(map(int, sizes)):
+        if m:
+            yield BlockTask(block, slice(done, done + m), rng.standard_normal((N_DIRECTIONS, m)))
+        done += m
+
+
+@dataclass(frozen=True, eq=False)
+class BlockPreparation:
+    """Reads blocks of one population and makes them fit for the sampler; see `map_tasks`."""
+
+    data: PopulationData
+    sign: NDArray[np.float64]
+    clean: bool
+    dtype: np.dtype[Any]
+
+    def __call__(self, task: BlockTask) -> tuple[BlockTask, LdBlock, NDArray[Any]]:
+        """Return the task, its block, and the block's correlations as they are to be held."""
+        data, here = self.data, task.rows
+        rows, turn = data.rows[here] - data.ld.block_starts[task.block], self.sign[here]
+        matrix: NDArray[np.floating] = data.ld.read_block(task.block)
+        if len(rows) < len(matrix):
+            matrix = matrix[np.ix_(rows, rows)]
+        if (turn < 0).any():
+            matrix = matrix * np.outer(turn, turn)
+        make = clean_block if self.clean else plain_block
+        part = make(matrix, data.b[here] * turn, task.z)
+        stored = np.empty(matrix.size, dtype=self.dtype)
+        store_block(part.matrix, stored)
+        return task, part, stored
