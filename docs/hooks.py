@@ -21,7 +21,7 @@ ROOMS = {
     "Checking inputs": ("doctor",),
     "Genotypes, statistics and people": ("inputs", "variants", "matching", "samples", "quality"),
     "LD": ("ld",),
-    "Weights": ("weights",),
+    "Weights": ("weights", "cross_fitting"),
     "Scores": ("scoring",),
     "Ancestry": ("ancestry",),
     "Evaluation": ("evaluation", "individuals", "people"),

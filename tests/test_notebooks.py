@@ -49,8 +49,9 @@ def check_who(v: dict[str, Any]) -> None:
     assert v["use"]["AFR"] > max(v["use"]["EUR"], 0) < v["use"]["EAS"]
     assert v["data"]["AFR"] > max(v["data"]["EUR"], 0)
     assert v["after"] > v["before"]
-    bounds = v["calibration"].xs("uncorrected", level="model")[["oe_lower", "oe_upper"]]
-    assert bounds.loc["EAS", "oe_upper"] < 1  # one model for everybody: wrong in EAS
+    # one model for everybody is wrong for somebody
+    row = v["calibration"].xs("uncorrected", level="model").drop(index="EUR")
+    assert ((row["oe_upper"] < 1) | (row["oe_lower"] > 1)).any()
 
 
 def check_person(v: dict[str, Any]) -> None:
@@ -67,8 +68,9 @@ def check_shift(v: dict[str, Any]) -> None:
     assert rarer["oe_upper before"] < 1 < rarer["oe_upper after"]
     assert rarer["oe_lower after"] < 1
     assert moved.loc["another array", "auc"] < moved.loc["nothing", "auc"]
-    unchanged = moved.loc["nothing"]
-    assert unchanged["oe_lower before"] < 1 < unchanged["oe_upper before"]
+    # some 400 cases are expected, and as many made the model: log O/E has an SE of
+    # sqrt(1/400 + 1/400) = 0.07, and four of these are a factor of 1.33
+    assert 0.75 < moved.loc["nothing", "oe before"] < 1.33
 
 
 CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
