@@ -20,7 +20,6 @@ from prs.kernels.rng import draw_gamma, draw_uniform
 
 __all__ = [
     "draw_local_scales",
-    "log_orbit_density",
     "log_phi_density",
     "update_phi",
     "update_scales",
@@ -142,8 +141,8 @@ def draw_local_scales(
 
 
 @jit_vector
-def _sum_log_growth(u: NDArray[np.float64], phi: float, lower: float, shrink: float) -> float:
-    """Return the sum of log(1 + phi v), v = lower + (u - lower) shrink."""
+def _sum_log_growth(u: NDArray[np.float64], phi: float) -> float:
+    """Return the sum of log(1 + phi u)."""
     n_rows = len(u) // _TOGETHER
     whole = n_rows * _TOGETHER
     rows = u[:whole].reshape((n_rows, _TOGETHER))
@@ -151,56 +150,14 @@ def _sum_log_growth(u: NDArray[np.float64], phi: float, lower: float, shrink: fl
     for r in range(n_rows):
         product = 1.0
         for j in range(_TOGETHER):
-            product *= 1.0 + phi * (lower + (rows[r, j] - lower) * shrink)
+            product *= 1.0 + phi * rows[r, j]
         if product < 1e300:
             total += math.log(product)
         else:
             for j in range(_TOGETHER):
-                total += math.log(1.0 + phi * (lower + (rows[r, j] - lower) * shrink))
+                total += math.log(1.0 + phi * rows[r, j])
     for j in range(whole, len(u)):
-        total += math.log(1.0 + phi * (lower + (u[j] - lower) * shrink))
-    return total
-
-
-@jit_vector
-def _sum_log_scales(
-    u: NDArray[np.float64],
-    copies: NDArray[np.int64],
-    at_least: int,
-    lower: float,
-    shrink: float,
-) -> float:
-    """Return the sum of log v over variants with enough copies, v = lower + (u - lower) shrink."""
-    n_rows = len(u) // _TOGETHER
-    whole = n_rows * _TOGETHER
-    rows = u[:whole].reshape((n_rows, _TOGETHER))
-    counts = copies[:whole].reshape((n_rows, _TOGETHER))
-    total = 0.0
-    for r in range(n_rows):
-        product = 1.0
-        for j in range(_TOGETHER):
-            v = lower + (rows[r, j] - lower) * shrink
-            product *= v if counts[r, j] >= at_least else 1.0
-        if 1e-290 < product < 1e300:
-            total += math.log(product)
-        else:
-            for j in range(_TOGETHER):
-                if counts[r, j] >= at_least:
-                    total += math.log(lower + (rows[r, j] - lower) * shrink)
-    for j in range(whole, len(u)):
-        if copies[j] >= at_least:
-            total += math.log(lower + (u[j] - lower) * shrink)
-    return total
-
-
-@jit_vector
-def _sum_quadratic(
-    u: NDArray[np.float64], chi: NDArray[np.float64], lower: float, shrink: float
-) -> float:
-    """Return the sum of v chi, v = lower + (u - lower) shrink."""
-    total = 0.0
-    for j in range(len(u)):
-        total += (lower + (u[j] - lower) * shrink) * chi[j]
+        total += math.log(1.0 + phi * u[j])
     return total
 
 
@@ -211,58 +168,8 @@ def log_phi_density(s: float, u: NDArray[np.float64], a: float, b: float) -> flo
     sqrt(phi) half-Cauchy(0, 1), psi_j/phi a beta-prime(a, b) variate.
     """
     phi = math.exp(s)
-    log_sum = _sum_log_growth(u, phi, 0.0, 1.0)
+    log_sum = _sum_log_growth(u, phi)
     return (b * len(u) + 0.5) * s - math.log1p(phi) - (a + b) * log_sum
-
-
-@jit
-def log_orbit_density(
-    x: float,
-    s: float,
-    u: NDArray[np.float64],
-    chi: NDArray[np.float64],
-    copies: NDArray[np.int64],
-    lower: float,
-    a: float,
-    b: float,
-) -> float:
-    """Return the log density along the orbit of a joint scale move, effects left as they are.
-
-    The move by c = e^x takes u_j to lower + (u_j - lower)/c and phi to c phi: a group of maps
-    of (psi, phi) that keeps psi <= psi_max, so that a draw of c from this density (it includes
-    the Jacobian; Liu & Sabatti 2000, Biometrika 87:353) leaves the posterior as it is.
-
-    Parameters
-    ----------
-    x, s : float
-        log c, log phi before the move.
-    u, chi : ndarray of float64, shape (P,)
-    copies : ndarray of int64, shape (P,)
-        n_j, populations with an effect of the variant; at least 1.
-    lower, a, b : float
-        1/psi_max and the prior's shapes.
-    """
-    phi = math.exp(s + x)
-    shrink = math.exp(-x)
-    most = 1
-    for j in range(len(copies)):
-        most = max(most, copies[j])
-    log_copies = 0.0
-    log_u = 0.0
-    for at_least in range(1, most + 1):
-        part = _sum_log_scales(u, copies, at_least, lower, shrink)
-        log_copies += part
-        if at_least == 1:
-            log_u = part
-    return (
-        (b * len(u) + 0.5) * (s + x)
-        - math.log1p(phi)
-        - (a + b) * _sum_log_growth(u, phi, lower, shrink)
-        + (b - 1.0) * log_u
-        + 0.5 * log_copies
-        - 0.5 * _sum_quadratic(u, chi, lower, shrink)
-        - len(u) * x
-    )
 
 
 @jit
@@ -306,76 +213,46 @@ def update_scales(
 @jit
 def update_phi(
     u: NDArray[np.float64],
-    chi: NDArray[np.float64],
-    copies: NDArray[np.int64],
-    lower: float,
     a: float,
     b: float,
     log_phi: float,
     width: float,
-    move_orbit: bool,
     stream: NDArray[np.uint64],
 ) -> float:
-    """Draw log phi given psi, then move (psi, phi) jointly along their scale; both by slices.
+    """Draw log phi given psi by a slice (Neal 2003).
 
     Parameters
     ----------
-    u, chi : ndarray of float64, shape (P,)
-        One chain's, one group's; `u` is changed by the joint move.
-    copies : ndarray of int64, shape (P,)
-    lower, a, b : float
+    u : ndarray of float64, shape (P,)
+        One chain's, one group's.
+    a, b : float
     log_phi : float
         Where the chain is.
     width : float
         Width of the first slice interval (any fixed positive number is valid).
-    move_orbit : bool
-        Whether to make the joint move.
 
     Returns
     -------
     float
         The new log phi.
     """
-    for part in range(2 if move_orbit else 1):
-        at = log_phi if part == 0 else 0.0
-        if part == 0:
-            level = log_phi_density(at, u, a, b)
+    level = log_phi_density(log_phi, u, a, b) + math.log(draw_uniform(stream))
+    low = log_phi - width * draw_uniform(stream)
+    high = low + width
+    for _ in range(_MAX_STEPS):  # stepping out
+        if log_phi_density(low, u, a, b) < level:
+            break
+        low -= width
+    for _ in range(_MAX_STEPS):
+        if log_phi_density(high, u, a, b) < level:
+            break
+        high += width
+    while high - low > 1e-14:  # shrinkage
+        x = low + (high - low) * draw_uniform(stream)
+        if log_phi_density(x, u, a, b) >= level:
+            return x
+        if x < log_phi:
+            low = x
         else:
-            level = log_orbit_density(at, log_phi, u, chi, copies, lower, a, b)
-        level += math.log(draw_uniform(stream))
-        low = at - width * draw_uniform(stream)
-        high = low + width
-        for side in range(2):  # stepping out (Neal 2003)
-            for _ in range(_MAX_STEPS):
-                end = low if side == 0 else high
-                if part == 0:
-                    value = log_phi_density(end, u, a, b)
-                else:
-                    value = log_orbit_density(end, log_phi, u, chi, copies, lower, a, b)
-                if value < level:
-                    break
-                if side == 0:
-                    low -= width
-                else:
-                    high += width
-        x = at
-        while high - low > 1e-14:  # shrinkage
-            x = low + (high - low) * draw_uniform(stream)
-            if part == 0:
-                value = log_phi_density(x, u, a, b)
-            else:
-                value = log_orbit_density(x, log_phi, u, chi, copies, lower, a, b)
-            if value >= level:
-                break
-            if x < at:
-                low = x
-            else:
-                high = x
-        if part == 0:
-            log_phi = x
-        else:
-            shrink = math.exp(-x)
-            for j in range(len(u)):
-                u[j] = lower + (u[j] - lower) * shrink
-            log_phi += x
+            high = x
     return log_phi

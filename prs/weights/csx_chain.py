@@ -240,14 +240,10 @@ class Chains:
         n_variants = here.stop - here.start
         log_phi = update_phi(
             self.u[c, here],
-            self.chi[c, here],
-            self.model.copies[here],
-            self.lower,
             self.settings.a,
             self.settings.b,
             float(np.log(self.phi[c, g])),
             3.0 / np.sqrt(0.1 * n_variants + 0.25),
-            True,
             self.global_streams[g, c],
         )
         self.phi[c, g] = np.exp(log_phi)
