@@ -464,6 +464,15 @@ def test_the_build_is_told_by_known_positions(tmp_path, shared_data):
     assert tell_build(elsewhere) == ""
 
 
+def test_labels_that_look_like_numbers_stay_what_they_are(tmp_path):
+    """1e1 is no chromosome, and an allele of digits is no allele: neither becomes a number."""
+    head = "CHR BP SNP A1 A2 BETA SE\n"
+    found = read(tmp_path, head + "".join(f"{c} 5 rs{c} A G 1 1\n" for c in ("01", "1", "1e1")))
+    assert list(found.variants.chrom) == [1, 1, 0]
+    with pytest.raises(InvalidValueError, match="invalid allele: 2"):
+        read(tmp_path, head + "1 5 rs1 3 4 1 1\n1 6 rs2 03 4 1 1\n")
+
+
 def test_z_and_n_alone_give_effects_per_allele(tmp_path):
     """LDSC's .sumstats; with frequencies the scale is the allele's (Zhu et al. 2016)."""
     found = read(tmp_path, "SNP A1 A2 Z N\nrs1 A G 2 396\n", n=None)

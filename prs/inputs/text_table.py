@@ -158,10 +158,10 @@ class TextTable:
         FileFormatError
             If the file cannot be parsed, or a row has more or fewer cells than the header.
         """
-        types: dict[str, Any] = dict.fromkeys(text, object)
-        types |= dict.fromkeys(levels, "category")
-        types |= dict.fromkeys(numbers, "float64")
-        parts: dict[str, list[Any]] = {name: [] for name in types}
+        kinds: dict[str, Any] = dict.fromkeys(text, object)
+        kinds |= dict.fromkeys(levels, Levels)
+        kinds |= dict.fromkeys(numbers, np.float64)
+        parts: dict[str, list[Any]] = {name: [] for name in kinds}
         waiting: deque[Future[dict[str, Any]]] = deque()
 
         def take() -> None:
@@ -171,7 +171,7 @@ class TextTable:
         with ThreadPoolExecutor(_PARSERS) as pool:
             try:
                 for line, block in self.blocks():
-                    waiting.append(pool.submit(self._read_block, line, block, types))
+                    waiting.append(pool.submit(self._read_block, line, block, kinds))
                     if len(waiting) > _PARSERS:
                         take()
                 while waiting:
@@ -182,25 +182,28 @@ class TextTable:
         out: dict[str, Any] = {}
         for name in list(parts):
             pieces = parts.pop(name)
-            join = Levels.concatenate if types[name] == "category" else np.concatenate
+            join = Levels.concatenate if kinds[name] is Levels else np.concatenate
             out[name] = pieces[0] if len(pieces) == 1 else join(pieces)
         return out
 
-    def _read_block(self, line: int, block: bytes, types: Mapping[str, Any]) -> dict[str, Any]:
+    def _read_block(self, line: int, block: bytes, kinds: Mapping[str, Any]) -> dict[str, Any]:
         if self.held is None:  # where it is held, the widths were checked when it was opened
             _check_widths(self, block, line)
+        # not pandas' category: it takes labels that look like numbers for numbers
+        types = {name: object if kind is Levels else kind for name, kind in kinds.items()}
         if not block.strip():
-            return {name: _as_read(pd.Series([], dtype=kind)) for name, kind in types.items()}
+            frame = pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in types.items()})
+            return {name: _as_read(frame[name], kind) for name, kind in kinds.items()}
         try:
             frame = self._parse(block, [*types], types)
         except (ValueError, OverflowError, pd.errors.ParserError) as error:
             with contextlib.suppress(pd.errors.ParserError):  # that is `error`, once more
-                for name in (name for name, kind in types.items() if kind == "float64"):
+                for name in (name for name, kind in kinds.items() if kind is np.float64):
                     self._check_numbers(block, line, name)
             raise FileFormatError(
                 f"cannot be parsed as a table ({error})", path=self.path
             ) from error
-        return {name: _as_read(frame[name]) for name in types}
+        return {name: _as_read(frame[name], kind) for name, kind in kinds.items()}
 
     def read_cells(self, name: str, rows: NDArray[np.int64]) -> list[str]:
         """Return the cells of one column as written, "" where missing, at ascending `rows`."""
@@ -283,15 +286,14 @@ class TextTable:
         )
 
 
-def _as_read(column: pd.Series) -> Any:
+def _as_read(column: pd.Series, kind: Any) -> Any:
     """Return a parsed column as an array of float64 or text, or as `Levels`."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        values = column.cat.categories.to_numpy(dtype=object)
-        codes = np.add(column.cat.codes.to_numpy(), 1, dtype=np.int32)  # -1 is a missing cell
-        return Levels(codes, ("", *values))
-    if column.dtype == np.float64:
+    if kind is np.float64:
         return column.to_numpy(dtype=np.float64)
     cells = column.to_numpy(dtype=object)
+    if kind is Levels:
+        codes, values = pd.factorize(cells)  # -1 is a missing cell
+        return Levels(np.add(codes, 1, dtype=np.int32), ("", *values))
     missing = column.isna().to_numpy()
     return np.where(missing, "", cells).astype(object) if missing.any() else cells
 
