@@ -30,9 +30,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(f"{error.filename or 'file system'}: {error.strerror or error}")
     except MemoryError:
         _fail("out of memory. Remedy: fewer chains or threads, or a smaller LD reference")
+    except SystemExit as stop:
+        if not _was_interrupted(stop):
+            raise
+        _say_interrupted()
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; nothing half-written was left\n")
-        sys.exit(130)
+        _say_interrupted()
+
+
+def _was_interrupted(stop: SystemExit) -> bool:
+    """Whether typer turned an interrupt into this, as its versions do in several ways."""
+    error: BaseException | None = stop
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _say_interrupted() -> None:
+    sys.stderr.write("interrupted; nothing half-written was left, what is finished is kept\n")
+    sys.exit(130)
 
 
 def _fail(message: str) -> None:
