@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -54,6 +55,7 @@ def run_commands(text: str, where: str) -> None:
         assert done.exit_code == 0, f"{where}: {command}\n{done.output}\n{done.exception!r}"
 
 
+@cache
 def options_of(command: str) -> set[str]:
     said = CliRunner().invoke(app, [command, "--help"], terminal_width=200).output
     return set(re.findall(r"--[a-z][\w-]*", said))
