@@ -25,7 +25,17 @@ _CHROMOSOME_LABELS = np.array(
 )
 
 
-def chromosome_codes(labels: ArrayLike) -> NDArray[np.int8]:
+def _distinct(
+    labels: ArrayLike | pd.Categorical,
+) -> tuple[NDArray[np.integer], NDArray[np.object_]]:
+    """Return the distinct labels, and which of them each is; a category's are known."""
+    if isinstance(labels, pd.Categorical) and np.all(labels.codes >= 0):
+        # pandas takes categories that look like numbers (alleles 1 to 4) for numbers
+        return labels.codes, np.array([str(c) for c in labels.categories], dtype=object)
+    return pd.factorize(np.asarray(labels, dtype=object), use_na_sentinel=False)
+
+
+def chromosome_codes(labels: ArrayLike | pd.Categorical) -> NDArray[np.int8]:
     """Return PLINK's human chromosome codes: 1-22, X 23, Y 24, XY/PAR 25, MT 26, else 0.
 
     Parameters
@@ -37,7 +47,7 @@ def chromosome_codes(labels: ArrayLike) -> NDArray[np.int8]:
     -------
     ndarray of int8, shape (M,)
     """
-    codes, unique = pd.factorize(np.asarray(labels, dtype=object), use_na_sentinel=False)
+    codes, unique = _distinct(labels)
 
     def code(label: object) -> int:
         text = str(label).strip().upper()
@@ -58,9 +68,9 @@ def chromosome_labels(codes: ArrayLike) -> NDArray[np.object_]:
     return _CHROMOSOME_LABELS[np.asarray(codes)]
 
 
-def _clean_alleles(alleles: ArrayLike) -> NDArray[np.object_]:
+def _clean_alleles(alleles: ArrayLike | pd.Categorical) -> NDArray[np.object_]:
     """Return alleles upper-cased and interned; there are few distinct ones."""
-    codes, unique = pd.factorize(np.asarray(alleles, dtype=object), use_na_sentinel=False)
+    codes, unique = _distinct(alleles)
     clean = np.array(
         ["" if not isinstance(a, str) else a.strip().upper() for a in unique], dtype=object
     )

@@ -16,6 +16,7 @@ from prs.errors import (
 )
 from prs.inputs.genotypes import open_genotypes
 from prs.inputs.lists import read_sample_list
+from prs.inputs.plink1 import read_bim
 from prs.kernels import packed as kernels
 
 
@@ -281,3 +282,11 @@ def test_packing_calls_is_the_inverse_of_decoding(n):
     packed = np.empty((5, (n + 3) // 4), dtype=np.uint8)
     kernels.pack_calls(calls, packed)
     np.testing.assert_array_equal(packed, naive.pack(dosages))
+
+
+def test_alleles_that_look_like_numbers_are_text(tmp_path):
+    path = tmp_path / "x.bim"
+    path.write_text("1\tr1\t0\t5\t1\t2\n1\tr2\t0\t6\t2\t4\n")
+    variants, _ = read_bim(path)
+    assert variants.effect_allele.tolist() == ["1", "2"]
+    assert variants.other_allele.tolist() == ["2", "4"]

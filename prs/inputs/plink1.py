@@ -413,14 +413,12 @@ def read_bim(path: Path) -> tuple[VariantTable, NDArray[np.float64]]:
             n_rows=len(bad),
             remedy="remove these variants (PLINK leaves out those with a negative position)",
         )
-    chrom = frame["chromosome"].cat
-    codes = chromosome_codes(chrom.categories.to_numpy(dtype=object))[chrom.codes]
     variants = VariantTable(
-        codes,
+        chromosome_codes(frame["chromosome"].array),
         position,
         frame["id"].to_numpy(dtype=object),
-        frame["A1"].to_numpy(dtype=object),
-        frame["A2"].to_numpy(dtype=object),
+        frame["A1"].array,
+        frame["A2"].array,
     )
     return variants, frame["cM"].to_numpy()
 
@@ -435,7 +433,7 @@ def read_fam(path: Path) -> SampleTable:
     InvalidValueError
         If a person (FID and IID) is listed twice.
     """
-    frame = _read_table(path, _FAM_COLUMNS, dict.fromkeys(_FAM_COLUMNS, "str"))
+    frame = _read_table(path, _FAM_COLUMNS, dict.fromkeys(_FAM_COLUMNS, "object"))
     twice = np.flatnonzero(frame.duplicated(["FID", "IID"]).to_numpy())
     if len(twice):
         raise InvalidValueError(
@@ -446,7 +444,8 @@ def read_fam(path: Path) -> SampleTable:
             n_rows=len(twice),
             remedy="give each person an id of their own",
         )
-    sex = frame["sex"].map({"1": 1, "2": 2}).fillna(0).to_numpy().astype(np.int8)
+    male, female = frame["sex"] == "1", frame["sex"] == "2"
+    sex = np.where(male, 1, np.where(female, 2, 0)).astype(np.int8)
     founder = ((frame["father"] == "0") & (frame["mother"] == "0")).to_numpy(dtype=bool)
     return SampleTable(
         frame["FID"].to_numpy(dtype=object), frame["IID"].to_numpy(dtype=object), sex, founder

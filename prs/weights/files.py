@@ -115,17 +115,18 @@ def _read_prs(text: TextTable, columns: Sequence[str] | None) -> Weights:
     known = {*VARIANT_COLUMNS, "eaf"}
     names = _choose(text, [name for name in header if name not in known], columns)
     has_eaf = "eaf" in header and "eaf" not in names
-    frame = read_frame(text, header, ["pos", *names, *(["eaf"] if has_eaf else [])])
+    numbers = ["pos", *names, *(["eaf"] if has_eaf else [])]
+    frame = read_frame(text, header, numbers, ["chrom", "effect_allele", "other_allele"])
     check_finite(text, frame, names)
     metadata = read_metadata(text)
     metadata.pop("format", None)
     return Weights(
         make_table(
             len(frame),
-            frame["chrom"].to_numpy(dtype=object),
+            frame["chrom"].array,
             read_positions(text, frame, "pos"),
             read_ids(frame["id"]),
-            frame["effect_allele"].to_numpy(dtype=object),
+            frame["effect_allele"].array,
             read_ids(frame["other_allele"]),
         ),
         frame[list(names)].to_numpy(dtype=np.float64),

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from prs.errors import ColumnError, FileFormatError, InvalidValueError
 from prs.variants import VariantTable, chromosome_codes
@@ -109,8 +109,13 @@ def _is_number(cell: str) -> bool:
     return cell.lower() not in ("nan", "inf", "infinity")
 
 
-def read_frame(text: TextTable, names: list[str], numbers: Sequence[str]) -> pd.DataFrame:
-    """Read the rows: the columns `numbers` as float64 (exactly), the others as text."""
+def read_frame(
+    text: TextTable, names: list[str], numbers: Sequence[str], levels: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Read the rows: the columns `numbers` as float64 (exactly), the others as text.
+
+    Text of few distinct cells is read faster as a category: the columns `levels`.
+    """
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ColumnError(f"columns named twice: {', '.join(repeated)}", path=text.path)
@@ -122,7 +127,8 @@ def read_frame(text: TextTable, names: list[str], numbers: Sequence[str]) -> pd.
         "keep_default_na": False,
         "encoding": "utf-8",
     }
-    types: dict[str, Any] = {name: np.float64 if name in numbers else object for name in names}
+    types: dict[str, Any] = dict.fromkeys(names, object) | dict.fromkeys(levels, "category")
+    types |= dict.fromkeys(numbers, np.float64)
     na = {name: list(MISSING) for name in numbers}
     try:
         with warnings.catch_warnings():
@@ -209,11 +215,11 @@ def read_ids(column: pd.Series) -> NDArray[np.object_]:
 
 def make_table(
     n: int,
-    chrom: NDArray[np.object_] | None,
+    chrom: ArrayLike | pd.Categorical | None,
     pos: NDArray[np.int64] | None,
     ids: NDArray[np.object_] | None,
-    effect: NDArray[np.object_],
-    other: NDArray[np.object_] | None,
+    effect: ArrayLike | pd.Categorical,
+    other: ArrayLike | pd.Categorical | None,
 ) -> VariantTable:
     """Return a table of `n` variants; what is None is unknown."""
     blank = np.full(n, "", dtype=object)
@@ -221,8 +227,8 @@ def make_table(
         chrom=np.zeros(n, np.int8) if chrom is None else chromosome_codes(chrom),
         pos=np.zeros(n, np.int32) if pos is None else pos.astype(np.int32),
         id=blank if ids is None else ids,
-        effect_allele=effect,
-        other_allele=blank if other is None else other,
+        effect_allele=effect,  # type: ignore[arg-type] # the table makes arrays of categories
+        other_allele=blank if other is None else other,  # type: ignore[arg-type]
     )
 
 
