@@ -6,7 +6,10 @@ import multiprocessing
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -307,6 +310,36 @@ def test_prs_csx_until_converged_with_a_checkpoint(tmp_path, capsys, monkeypatch
     for end in ("weights.tsv", "diagnostics.tsv", "traces.tsv.gz"):
         one, other = (tmp_path / f"{name}.{end}" for name in ("whole", "again"))
         assert one.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.slow
+def test_prs_csx_killed_many_times_writes_the_same_files(tmp_path):
+    small = make_small_study(tmp_path / "study")
+    run_prs("ld", "--bfile", small.reference, "--keep", small.keep("AAA"), "--population", "AAA",
+            "--out", tmp_path / "AAA")  # fmt: skip
+    command = [
+        Path(sys.executable).with_name("prs"), "csx", "--sumstats", f"AAA={small.sumstats('AAA')}",
+        "--ld", f"AAA={tmp_path / 'AAA'}.ld.h5", "--n-iter", 20_000, "--chains", 2, "--threads", 1,
+    ]  # fmt: skip
+    run_prs(*command[1:], "--out", tmp_path / "whole")
+    again = [*command, "--checkpoint", tmp_path / "run.npz", "--checkpoint-every", 0.1]
+    again = [str(word) for word in (*again, "--out", tmp_path / "again")]
+    clock, n_killed = random.Random(1), 0
+    for _ in range(12):
+        child = subprocess.Popen(again, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            child.wait(clock.uniform(1, 6))
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+            n_killed += 1
+    assert n_killed
+    done = subprocess.run(again, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for end in ("weights.tsv", "diagnostics.tsv", "traces.tsv.gz"):
+        one, other = (tmp_path / f"{name}.{end}" for name in ("whole", "again"))
+        assert one.read_bytes() == other.read_bytes()
+    assert not list(tmp_path.glob("*run.npz*"))
 
 
 def test_a_study_goes_on_from_its_checkpoint(tmp_path, monkeypatch):

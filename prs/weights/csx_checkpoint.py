@@ -72,7 +72,12 @@ def run_key(model: CsxModel, settings: ChainSettings, kind: type[Chains]) -> dic
     digest.update(repr((model.populations, model.ld_unit)).encode())
     chosen = asdict(settings)
     del chosen["n_threads"]  # changes no bit
-    key = {"chain": kind.__name__, "model": digest.hexdigest(), "versions": package_versions()}
+    key = {
+        "chain": kind.__name__,
+        "state": [*kind.STATE, *kind.TOTALS],
+        "model": digest.hexdigest(),
+        "versions": package_versions(),
+    }
     plain: dict[str, Any] = json.loads(json.dumps({**chosen, **key}))
     return plain
 
@@ -189,6 +194,8 @@ def _refuse_others(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any
     for name in other:
         if name == "model":
             told.append("other summary statistics, LD or variants")
+        elif name == "state":
+            told.append("another version of the sampler")
         elif name == "versions":
             old, new = dict(theirs.get(name, {})), dict(ours[name])
             changed = [f"{k} {old.get(k)}, now {new.get(k)}" for k in new if old.get(k) != new[k]]
