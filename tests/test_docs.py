@@ -30,7 +30,10 @@ def page_name(path: Path) -> str:
 
 @pytest.mark.parametrize("page", RUN, ids=page_name)
 def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python and shell blocks of a page, in their order, in a folder that holds the demo data."""
+    """A page's ``python`` and ``sh`` blocks, in their order, in a folder that holds the demo data.
+
+    What cannot be run here (a cluster, another program) is in ``py``, ``bash`` or ``console``.
+    """
     (tmp_path / "data").symlink_to(ROOT / "data")
     (tmp_path / "out").mkdir()
     monkeypatch.chdir(tmp_path)
