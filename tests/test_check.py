@@ -191,6 +191,21 @@ def test_published_files_pass_without_an_alarm(shared_data):
     assert [f.verdict for f in exchanged.named("panel_ancestry")] == ["fail", "fail"]
 
 
+def test_the_command_takes_columns_by_name(tmp_path, capsys):
+    odd = {"effect_allele": "CODED", "other_allele": "BASE", "beta": "X"}
+    path = changed(tmp_path / "gwas.tsv", lambda f: f.rename(columns=odd))
+    command = ["check", "--sumstats", f"EAS={path}", "--n", f"EAS={N_EAS}"]
+    with pytest.raises(SystemExit):
+        main(command)
+    assert "FAIL  file" in capsys.readouterr().out
+    for role, name in odd.items():
+        command += ["--column", f"{role}={name}"]
+    with pytest.raises(SystemExit) as stop:
+        main([*command, "--column", "info="])
+    assert stop.value.code == 0
+    assert "effect_allele = CODED" in capsys.readouterr().out
+
+
 def test_the_cost_of_the_fit_follows_its_size(eas):
     def figure(**options) -> str:
         (found,) = check({"EAS": eas}, kind="binary", n_threads=1, **options).named("cost")

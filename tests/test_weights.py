@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from prs.errors import ColumnError, FileFormatError, InvalidValueError, SettingsError
+from prs.inputs.genotypes import open_genotypes
 from prs.variants import VariantTable
 from prs.weights.table import Weights, read_weights, write_weights
 
@@ -285,6 +286,20 @@ def test_published_scores_written_again_pass_and_are_the_same(
         assert rows.chr_position.tolist() == source.hm_pos.tolist()
         assert not any(column.startswith("hm_") for column in rows)
     validate("calculator", *written)
+
+
+def test_the_build_goes_into_the_file_where_positions_tell_it(
+    tmp_path: Path, shared_data: Path
+) -> None:
+    variants = open_genotypes(str(shared_data / "geno/kg_eur_hm3_chr22")).variants
+    weights = Weights(variants, np.ones(len(variants)), ("mine",))
+    write_weights(weights, tmp_path / "w.txt", format="pgs")
+    assert "#genome_build=GRCh37\n" in (tmp_path / "w.txt").read_text()
+    some = np.arange(len(variants)) < 3  # none of these is a known one
+    write_weights(
+        Weights(variants.take(some), np.ones(3), ("mine",)), tmp_path / "s.txt", format="pgs"
+    )
+    assert "#genome_build=NR\n" in (tmp_path / "s.txt").read_text()
 
 
 def test_refused_rows_are_named_with_their_count(shared_data: Path) -> None:

@@ -12,6 +12,7 @@ from prs.cli.options import (
     Bfile,
     BfileOrNot,
     Cluster,
+    Columns,
     Exclude,
     Extract,
     Keep,
@@ -47,6 +48,7 @@ def check_command(
     extract: Extract = None,
     exclude: Exclude = None,
     n: NByPopulation = None,
+    column: Columns = None,
     kind: Annotated[
         str, typer.Option(metavar="auto|binary|quantitative", help="What the trait is.")
     ] = "auto",
@@ -70,7 +72,11 @@ def check_command(
         unused = sorted(panels.keys() - files.keys())
         if unused:
             raise typer.BadParameter(f"--ld names {', '.join(unused)}, which --sumstats does not")
-        sources = {pop: Source(f, given.get(pop), {}, panels.get(pop)) for pop, f in files.items()}
+        columns = pairs(column, "--column")
+        sources = {
+            pop: Source(file, given.get(pop), columns, panels.get(pop))
+            for pop, file in files.items()
+        }
         target: Any = bfile or None  # unless lists choose from it: unreadable ones are findings
         if bfile and any((keep, remove, extract, exclude)):
             target = open_chosen(bfile, keep, remove, extract, exclude)
@@ -98,12 +104,7 @@ def harmonise_command(
         ),
     ] = None,
     n: NByPopulation = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--column", "--columns", metavar="ROLE=NAME", help="Take this column for that role."
-        ),
-    ] = None,
+    column: Columns = None,
     palindromic: Palindromic = "frequency",
     min_overlap: Annotated[
         float, typer.Option(help="Least share of the smaller input that must match.")

@@ -19,6 +19,7 @@ __all__ = [
     "BfileOrNot",
     "Cluster",
     "CohortFile",
+    "Columns",
     "Covariates",
     "Exclude",
     "Extract",
@@ -50,6 +51,15 @@ _BFILE = typer.Option(
 )
 Bfile = Annotated[list[str], _BFILE]
 BfileOrNot = Annotated[list[str] | None, _BFILE]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        "--columns",
+        metavar="ROLE=NAME",
+        help="Take this column of the statistics for that role; no name: none. Repeatable.",
+    ),
+]
 Keep = Annotated[
     Path | None,
     typer.Option("--keep", metavar="FILE", help="Ids (FID IID, or IID) of the people to use."),

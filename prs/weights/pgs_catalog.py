@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from prs.errors import ColumnError, FileFormatError, SettingsError
+from prs.inputs.builds import tell_build
 from prs.variants import chromosome_labels
 from prs.weights.table import Weights
 from prs.weights.text import (
@@ -164,11 +165,11 @@ _HEADER: tuple[tuple[str, str | None], ...] = (
 def pgs_table(weights: Weights) -> tuple[pd.DataFrame, list[str]]:
     """Return the rows and header lines of a PGS Catalog scoring file, format 2.0.
 
-    What is known goes in (from `Weights.metadata`, under the Catalog's names); what is not is
-    NR. The positions are those of ``genome_build``: of a harmonised file that was read these are
-    the harmonised ones, and the ``hm_`` columns, which would say them again, are not written. A
-    score without a Catalog id takes its own name in ``pgs_id``, as the Catalog's
-    calculator allows.
+    What is known goes in (from `Weights.metadata`, under the Catalog's names; the genome build
+    also from known positions); what is not is NR. The positions are those of ``genome_build``: of
+    a harmonised file that was read these are the harmonised ones, and the ``hm_`` columns, which
+    would say them again, are not written. A score without a Catalog id takes its own name in
+    ``pgs_id``, as the Catalog's calculator allows.
 
     Parameters
     ----------
@@ -218,6 +219,8 @@ def pgs_table(weights: Weights) -> tuple[pd.DataFrame, list[str]]:
     facts = dict(weights.metadata)
     facts["pgs_name"] = facts.get("pgs_name") or facts.get("PGS Name") or weights.names[0]
     facts["pgs_id"] = facts.get("pgs_id") or facts.get("PGS ID") or weights.names[0]
+    if facts.get("genome_build", "NR") in ("", "NR") and "Original Genome Build" not in facts:
+        facts["genome_build"] = tell_build(variants).partition(" ")[0]
     facts["variants_number"] = str(len(weights))
     header = [
         "##PGS CATALOG SCORING FILE - see https://www.pgscatalog.org/downloads/#dl_ftp_scoring",
