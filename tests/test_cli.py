@@ -59,7 +59,7 @@ def test_help_lists_the_commands_in_the_order_of_the_work_and_at_once() -> None:
     commands = [line.split()[0] for line in done.stdout.split("Commands:")[1].strip().splitlines()]
     assert commands == [
         "check", "harmonise", "ld", "clump", "ct", "csx", "score", "combine", "evaluate",
-        "report", "run", "simulate",
+        "report", "run", "person", "simulate",
     ]  # fmt: skip
     assert min(seconds) < 0.5
 

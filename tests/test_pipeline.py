@@ -150,6 +150,32 @@ def test_times_to_an_event_and_panels_of_two_populations(
     assert "hazard ratio" in page.context["age_effect"]
 
 
+def test_one_person_in_words(
+    tmp_path: Path, captured: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from prs.cli import main
+
+    small = make_small_study(tmp_path)
+    with pytest.raises(SystemExit):
+        main(["person", str(small.study), "T3"])
+    assert "run the study first" in capsys.readouterr().err
+    run_study(small.study)
+    with pytest.raises(SystemExit) as stop:
+        main(["person", str(small.study), "T3", "--loci", "3"])
+    assert not stop.value.code
+    said = capsys.readouterr().out.splitlines()
+    people = pd.read_csv(small.folder / "results" / "uncertainty" / "people.tsv", sep="\t")
+    row = people.set_index("IID").loc["T3"]
+    assert said[0].startswith("csx_combined, T3: score ")
+    assert f"percentile {100 * row['percentile']:.0f} within AAA" in said[0]
+    assert "On one scale for all ancestries: percentile " in said[1]
+    assert "Genetic distance from the GWAS populations: AAA " in said[2]
+    assert ["chrom", "start", "end", "lead", "contribution"] in [line.split() for line in said]
+    with pytest.raises(SystemExit):
+        main(["person", str(small.study), "T999"])
+    assert "no person 'T999'" in capsys.readouterr().err
+
+
 def test_settings_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     small = make_small_study(tmp_path)
     text = small.study.read_text()

@@ -1,4 +1,4 @@
-"""`prs run` and `prs simulate`: whole studies."""
+"""`prs run`, `prs person` and `prs simulate`: whole studies."""
 
 from __future__ import annotations
 
@@ -28,6 +28,18 @@ def run_command(
     client = connect(context, cluster, workers)
     result = run_study(study, n_threads=threads, force=force, say=typer.echo, client=client)
     typer.echo(f"report: {result.report}")
+
+
+@app.command("person", short_help="Say how sure one person's score is.")
+def person_command(
+    study: Annotated[Path, typer.Argument(metavar="STUDY.toml", help="A study that was run.")],
+    person: Annotated[str, typer.Argument(metavar="IID", help="The person.")],
+    loci: Annotated[int, typer.Option(min=0, help="Loci to list.")] = 5,
+) -> None:
+    """Say how sure one person's score is: score, percentile and risk with intervals, and loci."""
+    from prs.pipeline.person import describe_person
+
+    typer.echo(describe_person(study, person, n_loci=loci))
 
 
 @app.command("simulate", short_help="Simulate a study with known truth.")

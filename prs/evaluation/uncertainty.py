@@ -12,7 +12,7 @@ are not in the genotypes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ __all__ = [
     "centre_draws",
     "credible_interval",
     "draw_risks",
+    "person_sentence",
     "summarise_draws",
 ]
 
@@ -190,27 +191,40 @@ class PeopleUncertainty:
         found = np.flatnonzero(self.ids == person)
         if len(found) == 0:
             raise SettingsError(f"there is no person {person!r}")
-        i = int(found[0])
-        text = (
-            f"{person}: score {self.score[i]:.3g} ({self.level:.0%} credible interval "
-            f"{self.score_lower[i]:.3g} to {self.score_upper[i]:.3g})"
+        row = self.to_frame().iloc[int(found[0])].to_dict()
+        return person_sentence({str(k): v for k, v in row.items()}, level=self.level, top=self.top)
+
+
+def person_sentence(row: Mapping[str, Any], *, level: float, top: float) -> str:
+    """Say in words what a row of `PeopleUncertainty.to_frame` says of one person.
+
+    Parameters
+    ----------
+    row : mapping
+        Column to value.
+    level, top : float
+        Of the intervals; the share that counts as the top.
+    """
+    text = (
+        f"{row['IID']}: score {row['score']:.3g} ({level:.0%} credible interval "
+        f"{row['score_lower']:.3g} to {row['score_upper']:.3g})"
+    )
+    if row["status"] != OK:
+        return (
+            f"{text}. Not enough data for this ancestry ({row['group']}): no percentile, no "
+            f"risk ({row['status']})."
         )
-        if self.status[i] != OK:
-            return (
-                f"{text}. Not enough data for this ancestry ({self.group[i]}): no percentile, no "
-                f"risk ({self.status[i]})."
-            )
+    text += (
+        f"; percentile {100 * row['percentile']:.0f} within {row['group']} "
+        f"({100 * row['percentile_lower']:.0f} to {100 * row['percentile_upper']:.0f}); "
+        f"probability of being in the top {top:.0%}: {row['p_top']:.2f}"
+    )
+    if np.isfinite(row["risk"]):
         text += (
-            f"; percentile {100 * self.percentile[i]:.0f} within {self.group[i]} "
-            f"({100 * self.percentile_lower[i]:.0f} to {100 * self.percentile_upper[i]:.0f}); "
-            f"probability of being in the top {self.top:.0%}: {self.p_top[i]:.2f}"
+            f"; absolute risk {row['risk']:.1%} "
+            f"({row['risk_lower']:.1%} to {row['risk_upper']:.1%})"
         )
-        if np.isfinite(self.risk[i]):
-            text += (
-                f"; absolute risk {self.risk[i]:.1%} "
-                f"({self.risk_lower[i]:.1%} to {self.risk_upper[i]:.1%})"
-            )
-        return text + "."
+    return text + "."
 
 
 def credible_interval(draws: Floats, level: float = 0.9) -> tuple[Floats, Floats]:
