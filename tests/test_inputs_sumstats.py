@@ -179,8 +179,8 @@ def test_archives_that_are_cut_or_made_to_fill_a_machine_are_refused(tmp_path, m
     for packed in (zstandard.compress(bomb), gzip.compress(b"rs1 C T" + b" " * (1 << 24))):
         with pytest.raises(FileFormatError, match=r"unpacks to more than|line of more than"):
             read(tmp_path, packed)
-    monkeypatch.setattr("prs.inputs.text_table.MAX_LINE", 1 << 16)
-    monkeypatch.setattr("prs.inputs.text_table.BLOCK_SIZE", 1 << 15)
+    monkeypatch.setattr("prs.inputs.text_lines.MAX_LINE", 1 << 16)
+    monkeypatch.setattr("prs.inputs.text_lines.BLOCK_SIZE", 1 << 15)
     with pytest.raises(FileFormatError, match="line of more than"):
         read(tmp_path, b"SNP A1 A2 BETA SE\n" + b"r" * (1 << 18))
 
@@ -189,7 +189,7 @@ def test_blocks_of_a_long_file_are_read_as_one(tmp_path, monkeypatch):
     rows = [f"rs{i} C T {0.1 * (i % 7) - 0.25:.3g} 0.1 1e-{i % 400}" for i in range(3000)]
     text = "##note\n\nSNP A1 A2 BETA SE P\n" + "\n\n".join(rows)
     whole = read(tmp_path, text, columns={"p": ""})
-    monkeypatch.setattr("prs.inputs.text_table.BLOCK_SIZE", 1000)
+    monkeypatch.setattr("prs.inputs.text_lines.BLOCK_SIZE", 1000)
     parts = read(tmp_path, text, columns={"p": ""})
     assert whole.to_frame().equals(parts.to_frame())
     small = read(tmp_path, text, columns={"se": ""})

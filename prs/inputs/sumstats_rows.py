@@ -9,10 +9,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from prs.errors import ColumnError, InvalidValueError
+from prs.inputs.levels import Levels
 from prs.inputs.sumstats_dialects import ColumnPlan
 from prs.inputs.sumstats_effects import Effects
 from prs.inputs.sumstats_yaml import SideFile
-from prs.inputs.text_table import Levels, TextTable
+from prs.inputs.text_table import TextTable
 from prs.variants import chromosome_codes
 
 __all__ = ["OTHER_TEST", "Rows"]

@@ -19,65 +19,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from prs.errors import FileFormatError, InvalidValueError
-from prs.files import stream_bytes
+from prs.inputs.levels import Levels
+from prs.inputs.text_lines import check_widths, lines_of_rows, whole_lines
 
-__all__ = ["MISSING", "Levels", "TextTable", "open_table"]
+__all__ = ["MISSING", "TextTable", "open_table"]
 
 #: Cells that mean "no value"; anything else that is not a number is an error.
 MISSING = (
     "", "NA", "NaN", "nan", "NAN", "na", ".", "-", "N/A", "n/a", "#N/A", "#NA", "NULL", "null",
     "None", "-nan", "-NaN",
 )  # fmt: skip
-#: Bytes that are parsed at a time; a file that is smaller is held, a larger one read again.
-BLOCK_SIZE = 1 << 23
-#: No line of a table is longer than this.
-MAX_LINE = 1 << 23
-#: Bytes whose cells are counted at a time: they stay in the cache.
-_CHUNK = 1 << 18
 _PARSERS = 2
-
-
-@dataclass(frozen=True, eq=False)
-class Levels:
-    """A column of text with few distinct cells (alleles, chromosomes).
-
-    Attributes
-    ----------
-    codes : ndarray of int32, shape (M,)
-        Index into `values` of each row's cell.
-    values : tuple of str
-        Distinct cells; "" where missing.
-    """
-
-    codes: NDArray[np.int32]
-    values: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    def map(self, function: Callable[[str], Any], dtype: type = bool) -> NDArray[Any]:
-        """Return a function's value for each row, asked once for each distinct cell."""
-        return np.array([function(value) for value in self.values], dtype=dtype)[self.codes]
-
-    @staticmethod
-    def in_common(*columns: Levels, clean: Callable[[str], str] = str) -> list[Levels]:
-        """Return the columns over one set of values, each cleaned: codes can be compared."""
-        index: dict[str, int] = {}
-        tables = [
-            np.array([index.setdefault(clean(v), len(index)) for v in c.values], dtype=np.int32)
-            for c in columns
-        ]
-        values = tuple(index)
-        return [
-            Levels(table[column.codes], values)
-            for table, column in zip(tables, columns, strict=True)
-        ]
-
-    @classmethod
-    def concatenate(cls, parts: Sequence[Levels]) -> Levels:
-        """Return the columns one after the other."""
-        parts = cls.in_common(*parts)
-        return cls(np.concatenate([part.codes for part in parts]), parts[0].values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +140,7 @@ class TextTable:
 
     def _read_block(self, line: int, block: bytes, kinds: Mapping[str, Any]) -> dict[str, Any]:
         if self.held is None:  # where it is held, the widths were checked when it was opened
-            _check_widths(self, block, line)
+            check_widths(self.path, self.separator, len(self.header), block, line)
         # not pandas' category: it takes labels that look like numbers for numbers
         types = {name: object if kind is Levels else kind for name, kind in kinds.items()}
         if not block.strip():
@@ -240,7 +192,7 @@ class TextTable:
         values = pd.to_numeric(pd.Series(cells), errors="coerce").to_numpy(dtype=float)
         bad = np.flatnonzero(np.isnan(values) & ~np.isin(cells, MISSING))
         if len(bad):
-            lines = _lines_of_rows(block, line, bad[:5])
+            lines = lines_of_rows(block, line, bad[:5])
             raise InvalidValueError(
                 f"{len(bad):,} cells are not numbers",
                 path=self.path,
@@ -259,7 +211,7 @@ class TextTable:
             n_rows = sum(1 for text in block.splitlines() if text.strip())
             inside = rows[(rows >= start) & (rows < start + n_rows)] - start
             if len(inside):
-                found += _lines_of_rows(block, line, inside)
+                found += lines_of_rows(block, line, inside)
             start += n_rows
             if len(found) == len(rows):
                 break
@@ -296,51 +248,6 @@ def _as_read(column: pd.Series, kind: Any) -> Any:
         return Levels(np.add(codes, 1, dtype=np.int32), ("", *values))
     missing = column.isna().to_numpy()
     return np.where(missing, "", cells).astype(object) if missing.any() else cells
-
-
-def _lines_of_rows(block: bytes, line: int, rows: NDArray[np.int64]) -> list[int]:
-    """Return the line in the file of each ascending row of a block that begins at `line`."""
-    wanted = iter(rows.tolist())
-    row, target = -1, next(wanted)
-    found: list[int] = []
-    for number, text in enumerate(block.split(b"\n"), start=line):
-        row += bool(text.strip())
-        if text.strip() and row == target:
-            found.append(number)
-            target = next(wanted, -1)
-            if target < 0:
-                break
-    return found
-
-
-def whole_lines(path: Path, what: str) -> Iterator[bytes]:
-    """Yield a file's text in blocks of whole lines, decompressed, without quotes around cells.
-
-    Raises
-    ------
-    FileFormatError
-        If the file cannot be read, is binary, or has a line of more than `MAX_LINE` bytes.
-    """
-    rest = b""
-    for piece in stream_bytes(path, what, BLOCK_SIZE):
-        if b"\0" in piece:
-            raise FileFormatError(f"is a binary file, where {what} were expected", path=path)
-        # quotes (as R writes them) say nothing; a quoted separator is refused by width
-        piece = piece.replace(b'"', b"")
-        if b"\r" in piece:  # a return alone ends a line, too
-            piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        end = piece.rfind(b"\n") + 1
-        if end:
-            yield b"".join((rest, memoryview(piece)[:end]))
-            rest = piece[end:]
-        else:
-            rest += piece
-        if len(rest) > MAX_LINE:
-            raise FileFormatError(
-                f"has a line of more than {MAX_LINE:,} bytes: not a table of {what}", path=path
-            )
-    if rest:
-        yield rest
 
 
 def open_table(path: str | Path, what: str) -> TextTable:
@@ -390,67 +297,5 @@ def open_table(path: str | Path, what: str) -> TextTable:
     if not rows.strip() and more is None:
         raise FileFormatError("has a header and no rows", path=path, line=1)
     if more is None:
-        _check_widths(table, rows, skipped + 1)
+        check_widths(path, separator, len(header), rows, skipped + 1)
     return table
-
-
-def _check_widths(table: TextTable, rows: bytes, line: int) -> None:
-    """Raise unless each non-empty line has as many cells as the header."""
-    width, offset = len(table.header), 0
-    data = memoryview(rows)
-    while offset < len(data):
-        stop = min(offset + _CHUNK, len(data))
-        if stop < len(data):
-            newline = rows.rfind(b"\n", offset, stop)
-            stop = newline + 1 if newline >= 0 else len(data)
-        buffer = np.frombuffer(data[offset:stop], dtype=np.uint8)
-        n_lines = _lines_if_all_fit(buffer, table.separator, width)
-        if n_lines:
-            line, offset = line + n_lines, stop
-            continue
-        counts = _cells_per_line(buffer, table.separator)
-        bad = np.flatnonzero((counts != width) & (counts > 0))
-        if len(bad):
-            lines = bytes(data[offset:stop]).split(b"\n")
-            raise FileFormatError(
-                f"{counts[bad[0]]} cells, where the header has {width} columns",
-                path=table.path,
-                line=line + int(bad[0]),
-                rows=[
-                    f"line {line + int(i)}: {lines[i].decode('utf-8', 'replace').strip()[:100]}"
-                    for i in bad[:5]
-                ],
-                n_rows=len(bad),
-                remedy="the file may be truncated, or a cell may be empty or hold a space or "
-                "comma: write NA where a value is missing",
-            )
-        line += len(counts)
-        offset = stop
-
-
-def _lines_if_all_fit(buffer: NDArray[np.uint8], separator: str, width: int) -> int:
-    """Return the number of lines if each has `width` cells by its separators; else 0."""
-    if separator == r"\s+" or width < 2 or buffer[-1] != 10:
-        return 0
-    newlines = np.flatnonzero(buffer == 10)
-    marks = np.flatnonzero(buffer == ord(separator))
-    if len(marks) != (width - 1) * len(newlines):
-        return 0
-    first, last = marks[:: width - 1], marks[width - 2 :: width - 1]
-    inside = np.all(last < newlines) and np.all(first[1:] > newlines[:-1])
-    return len(newlines) if inside else 0
-
-
-def _cells_per_line(buffer: NDArray[np.uint8], separator: str) -> NDArray[np.int64]:
-    """Return the number of cells in each line of a buffer; 0 for an empty line."""
-    newlines = np.flatnonzero(buffer == 10)
-    if len(buffer) and buffer[-1] != 10:
-        newlines = np.append(newlines, len(buffer))
-    blank = (buffer == 32) | (buffer == 9) | (buffer == 10) | (buffer == 13)
-    starts = np.flatnonzero(~blank & np.concatenate([[True], blank[:-1]]))
-    words = np.diff(np.searchsorted(starts, newlines), prepend=0)
-    if separator == r"\s+":
-        return words.astype(np.int64)
-    marks = np.flatnonzero(buffer == ord(separator))
-    cells = np.diff(np.searchsorted(marks, newlines), prepend=0) + 1
-    return np.where((words == 0) & (cells == 1), 0, cells).astype(np.int64)
