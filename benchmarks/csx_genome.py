@@ -99,11 +99,11 @@ def tile(ld, n_copies: int, effects: dict[str, np.ndarray], rng):
     return statistics, genome
 
 
-def make_genome(panel: Path, chrom: int):
+def make_genome(panel: Path, chrom: int, n_effects: int):
     """Return statistics and LD by population, and how many copies they are made of."""
     rng = np.random.default_rng(1)
     parts = {name: open_chromosome(panel, name, chrom) for name in NAMES}
-    n_copies = round(EFFECTS / sum(len(ld) for ld in parts.values()))
+    n_copies = round(n_effects / sum(len(ld) for ld in parts.values()))
     ids = list(dict.fromkeys(one for ld in parts.values() for one in ld.variants.id))
     # per allele, the same in both; one in a hundred is causal, with a variance of 0.3 (1 - 0.3) 2
     size = np.sqrt(HERITABILITY / (0.01 * len(ids) * n_copies * 0.42))
@@ -123,7 +123,7 @@ def measure(args: argparse.Namespace) -> dict:
     """Fit once; called in a process of its own."""
     import prs.weights.csx as module
 
-    sumstats, ld, n_copies = make_genome(args.panel, args.chrom)
+    sumstats, ld, n_copies = make_genome(args.panel, args.chrom, args.effects)
     start_memory = peak()
     stamps: dict[str, float] = {}
     build = module.build_model
@@ -163,6 +163,7 @@ def main() -> None:
     parser.add_argument("--panel", type=Path, required=True, help="folder of the reference data")
     parser.add_argument("--prscsx", type=Path, help="a checkout of getian107/PRScsx")
     parser.add_argument("--chrom", type=int, default=22)
+    parser.add_argument("--effects", type=int, default=EFFECTS, help="of both populations")
     parser.add_argument("--iterations", type=int, default=DEFAULT_ITERATIONS)
     parser.add_argument("--chains", type=int, default=1, help="PRScsx.py runs one")
     parser.add_argument("--threads", type=int, default=2)
@@ -211,7 +212,7 @@ def main() -> None:
         hours = seconds * n_copies * DEFAULT_ITERATIONS / 3600
         print(
             f"reference: {seconds * 1e3:.0f} ms CPU an iteration on chromosome {args.chrom}; "
-            f"x {n_copies} copies x {DEFAULT_ITERATIONS:,} iterations = {hours:.0f} CPU hours"
+            f"x {n_copies} copies x {DEFAULT_ITERATIONS:,} iterations = {hours:.1f} CPU hours"
         )
 
 
