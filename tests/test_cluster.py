@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -233,3 +237,57 @@ def test_chains_are_the_same_to_the_bit(
             assert np.array_equal(here.draws[pop], there.draws[pop])
     assert here.settings == there.settings
     assert here.weights().metadata == there.weights().metadata
+
+
+@pytest.mark.slow
+def test_fit_whose_worker_is_killed_has_the_same_bits(
+    client: distributed.Client, study: SmallStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prs.weights.csx_cluster.SPAN", 50)
+    genotypes = prs.open_genotypes(study.reference)
+    ld = {"AAA": prs.compute_ld(genotypes, samples=read_sample_list(study.keep("AAA")))}
+    statistics = {"AAA": prs.read_sumstats(study.sumstats("AAA"), population="AAA")}
+    here = prs.fit_csx(statistics, ld, seed=2, n_iter=400)
+    before = pids(client)
+    killer = threading.Timer(1.0, os.kill, (next(iter(before.values())), signal.SIGKILL))
+    killer.start()
+    there = prs.fit_csx(statistics, ld, seed=2, n_iter=400, client=client)
+    killer.join()
+    assert np.array_equal(here.beta_mean, there.beta_mean)
+    assert np.array_equal(here.phi_trace, there.phi_trace)
+    client.wait_for_workers(2, timeout=30)
+    assert set(pids(client).values()) != set(before.values()), "no worker died"
+
+
+@pytest.mark.slow
+def test_study_writes_the_same_bytes(client: distributed.Client, study: SmallStudy) -> None:
+    written = []
+    for one in (None, client):
+        result = prs.run_study(study.study, client=one)
+        files = (file for file in sorted(result.folder.rglob("*")) if file.is_file())
+        written.append({file.name: file.read_bytes() for file in files})
+        shutil.rmtree(result.folder)
+    assert len(written[0]) > 50
+    assert written[0].keys() == written[1].keys()
+    assert [name for name in written[0] if written[0][name] != written[1][name]] == []
+
+
+@pytest.mark.slow
+def test_commands_take_a_cluster(study: SmallStudy, tmp_path: Path) -> None:
+    """From the command line, and with the scheduler of a cluster that runs."""
+    out = tmp_path / "mit Leer é"
+    arguments = ["ld", "--bfile", str(study.reference), "--population", "AAA"]
+    main = f"from prs.cli import main; main({[*arguments, '--out', str(out / 'a')]!r})"
+    subprocess.run([sys.executable, "-c", main], check=True, capture_output=True)
+    with open_client("local", workers=1) as running:
+        assert running is not None
+        arguments += ["--out", str(out / "b"), "--cluster", running.scheduler.address]
+        main = f"from prs.cli import main; main({arguments!r})"
+        subprocess.run(
+            [sys.executable, "-c", main],
+            check=True,
+            capture_output=True,
+            env={**os.environ, "DASK_PRS__SCRATCH": str(tmp_path / "scratch")},
+        )
+    assert (out / "a.ld.h5").read_bytes() == (out / "b.ld.h5").read_bytes()
+    assert not list((tmp_path / "scratch").iterdir())
