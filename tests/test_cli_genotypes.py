@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,8 @@ from prs import (
 )
 from prs.cli import main
 from prs.inputs.plink_write import write_bed
+from prs.samples import SampleTable
+from prs.variants import VariantTable
 
 
 @pytest.fixture(scope="module")
@@ -283,3 +287,43 @@ def test_a_killed_prs_ld_goes_on_to_the_same_bytes(demo: Path, tmp_path: Path) -
     subprocess.run(command("cut"), check=True, capture_output=True)
     assert (tmp_path / "cut.ld.h5").read_bytes() == (tmp_path / "whole.ld.h5").read_bytes()
     assert not journal.exists()
+
+
+@pytest.mark.slow
+def test_a_large_panel_passes_through_memory_block_by_block(tmp_path: Path) -> None:
+    n_people, n_variants, n_blocks = 120, 30_000, 30
+    per_block, spacing = n_variants // n_blocks, 1000
+    rng = np.random.default_rng(6)
+    table = VariantTable(
+        np.full(n_variants, 1, np.int8),
+        np.arange(1, n_variants + 1, dtype=np.int32) * spacing,
+        np.array([f"v{j}" for j in range(n_variants)], dtype=object),
+        np.full(n_variants, "A", dtype=object),
+        np.full(n_variants, "G", dtype=object),
+    )
+    people = SampleTable.from_ids([f"i{i}" for i in range(n_people)])
+    chunks = (rng.integers(0, 3, (n_people, per_block)).astype(np.int8) for _ in range(n_blocks))
+    write_bed(tmp_path / "g", chunks, table, people)
+    edges = np.arange(n_blocks + 1) * per_block * spacing + 1  # half open
+    bed = "".join(f"chr1\t{a}\t{b}\n" for a, b in pairwise(edges))
+    (tmp_path / "blocks.bed").write_text("chr\tstart\tstop\n" + bed)
+    (tmp_path / "few").write_text("\n".join(f"v{j}" for j in range(5 * per_block)))
+    program = str(Path(sys.executable).with_name("prs"))
+
+    def peak(name: str, *extra: str) -> float:
+        process = subprocess.Popen(
+            [program, "ld", "--bfile", str(tmp_path / "g"), "--blocks",
+             str(tmp_path / "blocks.bed"), "--threads", "1", "--out", str(tmp_path / name), *extra],
+            stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        return usage.ru_maxrss / 1024
+
+    few = peak("few", "--extract", str(tmp_path / "few"))
+    many = peak("many")
+    # six times the blocks: 100 MB more of correlations (4 MB each), of which none may stay; the
+    # table of 25,000 more variants and what is made of it takes up to 1 kB each
+    assert open_ld(tmp_path / "many.ld.h5").n_blocks == n_blocks
+    assert many - few < 50
