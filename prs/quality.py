@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prs.errors import SettingsError
+from prs.inputs.builds import tell_build
 from prs.inputs.harmonise import HarmonisedSumStats
 from prs.ld.consistency import ld_misfits
 
@@ -129,7 +130,7 @@ def qc(
     for name, given in (("eaf", eaf), ("ld", ld)):
         if given is not None and len(given) < n_reference:
             raise SettingsError(f"{name} is not of the reference that the statistics were put on")
-    before = len(statistics)
+    before, build = len(statistics), tell_build(statistics.variants) if rules.exclude else ""
     for rule, bad in _simple_rules(statistics, eaf, rules).items():
         gone = np.isin(statistics.reference_index, bad)
         statistics = statistics.fail(gone, rule)
@@ -138,16 +139,22 @@ def qc(
         z[statistics.reference_index] = statistics.z
         n[statistics.reference_index] = statistics.n_eff
         statistics = statistics.fail(ld_misfits(z, n, ld)[statistics.reference_index], "ld")
+    notes = []
+    if "long_range_ld" in rules.exclude and build.startswith("GRCh38"):
+        notes.append(
+            f"WARNING: the regions of long-range LD are of GRCh37, the variants of {build}: their "
+            "borders are up to a few megabases off"
+        )
     failed = before - len(statistics)
     if failed > before / 2:
-        note = (
+        notes.append(
             f"WARNING: {failed:,} of {before:,} matched variants fail the quality rules: see what "
             "`prs check` says before using the rest"
         )
+    for note in notes:
         logger.warning("%s: %s", statistics.report.source, note)
-        report = replace(statistics.report, notes=(*statistics.report.notes, note))
-        statistics = replace(statistics, report=report)
-    return statistics
+    report = replace(statistics.report, notes=(*statistics.report.notes, *notes))
+    return replace(statistics, report=report) if notes else statistics
 
 
 def _simple_rules(

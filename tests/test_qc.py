@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from prs.errors import SettingsError
+from prs.inputs.builds import _known
 from prs.inputs.genotypes import open_genotypes
 from prs.inputs.harmonise import HarmonisedSumStats, harmonise
 from prs.inputs.ledger import write_ledger
@@ -148,6 +149,21 @@ def test_regions_and_nonsense_settings(tmp_path, world):
         QcRules(min_maf=5)
     with pytest.raises(SettingsError, match="eaf is not of the reference"):
         qc(gwas(tmp_path, world), eaf=ld.eaf[:10])
+
+
+def test_regions_of_another_build_are_said(tmp_path):
+    (_, new), names = _known()
+    rows = slice(100, 160)
+    variants = VariantTable(
+        (new[rows] >> 32).astype(np.int8), new[rows] & 0xFFFFFFFF, names[rows],
+        np.array(["A"] * 60, object), np.array(["G"] * 60, object),
+    )  # fmt: skip
+    path = tmp_path / "gwas.tsv"
+    variants.to_frame().assign(beta=0.1, se=0.1, n=100).to_csv(path, sep="\t", index=False)
+    found = harmonise(read_sumstats(path, population="EUR"), variants)
+    for exclude, told in ((("long_range_ld",), 1), (("mhc",), 0)):
+        notes = qc(found, rules=replace(OFF, exclude=exclude)).report.notes
+        assert sum("regions of long-range LD are of GRCh37" in note for note in notes) == told
 
 
 def test_the_ledger_has_every_row_of_the_file(tmp_path, world):
