@@ -2,8 +2,8 @@ from .ancestry import compute_pcs as compute_pcs
 from .ancestry import normalise_scores as normalise_scores
 from .ancestry import project as project
 from .ancestry.kinship import find_relatives as find_relatives
-from .doctor.examine import Source as Source
 from .cross_fitting import cross_fit_scores as cross_fit_scores
+from .doctor.examine import Source as Source
 from .doctor.examine import check as check
 from .doctor.findings import CheckReport as CheckReport
 from .doctor.study import check_study as check_study
@@ -19,13 +19,13 @@ from .inputs.cohort import Cohort as Cohort
 from .inputs.cohort import read_cohort as read_cohort
 from .inputs.genotypes import Genotypes as Genotypes
 from .inputs.genotypes import open_genotypes as open_genotypes
-from .inputs.lists import read_sample_list as read_sample_list
-from .inputs.lists import read_variant_list as read_variant_list
 from .inputs.harmonise import HarmonisedSumStats as HarmonisedSumStats
 from .inputs.harmonise import harmonise as harmonise
 from .inputs.harmonise import write_harmonised as write_harmonised
 from .inputs.ledger import Ledger as Ledger
 from .inputs.ledger import write_ledger as write_ledger
+from .inputs.lists import read_sample_list as read_sample_list
+from .inputs.lists import read_variant_list as read_variant_list
 from .inputs.sumstats import SumStats as SumStats
 from .inputs.sumstats import read_sumstats as read_sumstats
 from .ld.blocks import read_blocks as read_blocks
