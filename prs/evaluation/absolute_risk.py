@@ -169,7 +169,7 @@ def age_risk_rows(
     if own is None or (mortality is not None and other is None):
         return [{"status": insufficient("no rates given for this group")}]
     if not (np.isfinite(hazard_ratio.value) and np.isfinite(hazard_ratio.lower)):
-        return [{"status": insufficient("no hazard ratio for this group")}]
+        return [{"status": insufficient("no effect of the score is known in this group")}]
     b = float(np.log(hazard_ratio.value))
     se = float(np.log(hazard_ratio.upper / hazard_ratio.lower)) / 2 / normal_quantile(confidence)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(7,)))
@@ -241,7 +241,7 @@ def person_risks(
         if own is None or (mortality is not None and other is None):
             status[here] = insufficient("no rates given for this group")
         elif not np.isfinite(ratio) or not sd > 0.0:
-            status[here] = insufficient("no hazard ratio for this group")
+            status[here] = insufficient("no effect of the score is known in this group")
         else:
             b, mean = float(np.log(ratio)), float(rows["score"].mean())
             spread = 1.0 + float((rows["score_sd"] ** 2).mean()) / sd**2
