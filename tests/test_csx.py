@@ -661,14 +661,14 @@ def reference_inputs(shared_data, names):
 def parity(shared_data, tag, names, phi, seed, kind=ReferenceChains):
     """Run target="reference" on chromosome 21 and compare moments with two reference chains.
 
-    Both sides have two chains of one length; their laws should be one. The mean square of the
-    difference of their means over its expectation, estimated within the sides, is 1 on average;
-    as effects in LD move together a few tens of them count, and 2 is beyond their spread.
+    We have four chains and they two, of one length; their laws should be one. The mean square of
+    the difference of their means over its expectation, estimated within the sides, is 1 on
+    average; as effects in LD move together a few tens of them count, and 2 is beyond their spread.
     """
     folder = shared_data / "reference"
     sumstats, ld, sizes = reference_inputs(shared_data, names)
     model = build_model(sumstats, ld, palindromic="keep", clean=False)
-    run = settings(2, phi, n_iter=4000, n_burnin=1000, seed=seed)
+    run = settings(4, phi, n_iter=4000, n_burnin=1000, seed=seed)
     result = run_chains(model, run, kind)
     theirs = [np.load(folder / "out" / f"{tag}_seed{s}.npz") for s in (1, 2)]
     assert model.variants.id.tolist() == theirs[0]["snp"].tolist()
@@ -686,7 +686,7 @@ def parity(shared_data, tag, names, phi, seed, kind=ReferenceChains):
             other = np.array(other)
             scale = np.sqrt(other.mean(axis=0) ** 2 + 1e-12) if (ours > 0).all() else 1e-3
             gap = ((ours.mean(axis=0) - other.mean(axis=0)) / scale) ** 2
-            within = ((ours[0] - ours[1]) ** 2 + (other[0] - other[1]) ** 2) / 4 / scale**2
+            within = (ours.var(axis=0, ddof=1) / 4 + other.var(axis=0, ddof=1) / 2) / scale**2
             assert gap.mean() < 2 * within.mean(), name
         sigma = result.sigma[:, 1000:, 0, k].mean()
         # sigma has sd sqrt(2/N) and hardly any autocorrelation over 6,000 iterations
@@ -694,7 +694,7 @@ def parity(shared_data, tag, names, phi, seed, kind=ReferenceChains):
         assert sigma == pytest.approx(np.mean([t["sigma"][k] for t in theirs]), abs=tolerance)
     psi = np.array([t["psi"] for t in theirs])
     gap = ((result.psi.mean(axis=0) - psi.mean(axis=0)) ** 2).mean()
-    within = ((result.psi[0] - result.psi[1]) ** 2 + (psi[0] - psi[1]) ** 2).mean() / 4
+    within = (result.psi.var(axis=0, ddof=1) / 4 + psi.var(axis=0, ddof=1) / 2).mean()
     assert gap < 2.5 * within
     if phi is None:
         logs = np.log([t["tr_phi"][1000:] for t in theirs])
