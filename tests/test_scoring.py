@@ -162,6 +162,28 @@ def test_interleaving_exchanges_people_and_variants() -> None:
         assert counts[variant].tolist() == [codes.count(c) for c in (1, 2, 3)]
 
 
+def test_rows_of_many_people_and_calls_missing_everywhere() -> None:
+    # more words than a strip holds, as many rows as a byte counts; the first person lacks all
+    rng = np.random.default_rng(1)
+    n_words, n_rows = 515, kernels.MOST_ROWS
+    packed = rng.integers(0, 256, (n_rows + 1, 8 * n_words)).astype(np.uint8)
+    packed[:, 0] = (packed[:, 0] & 0b11111100) | 0b01
+    packed[-1] = 0  # pads to a multiple of 16
+    rows = packed.view(np.uint64)
+    codes = (packed[:, :, None] >> np.array([0, 2, 4, 6], np.uint8)) & 3
+    by_person = codes.transpose(0, 2, 1)  # variant, k, b: person 4b + k
+    bytewise = np.zeros((4, n_words), dtype=np.uint64)
+    for first, last in ((0, 200), (200, n_words)):
+        kernels.count_missing(rows[:n_rows], first, last, bytewise)
+    np.testing.assert_array_equal(bytewise.view(np.uint8), (by_person == 1).sum(axis=0))
+    assert bytewise.view(np.uint8)[0, 0] == n_rows
+    values = rng.integers(-9, 9, (n_rows + 1, 4)).astype(float)  # sums are exact in any order
+    totals = np.zeros((4, 8 * n_words))
+    kernels.accumulate_column(rows, values, 0, n_words, totals)
+    expected = sum(values[v][by_person[v]] for v in range(n_rows + 1))
+    np.testing.assert_array_equal(totals, expected)
+
+
 def test_several_weights_are_one_union_with_their_own_denominators() -> None:
     genotypes = open_genotypes(PLINK / "nasty")
     both = drawn_weights(genotypes, 2)
