@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,9 @@ from prs.variants import chromosome_labels
 from prs.weights.csx_posterior import CsxPosterior, check_single
 from prs.weights.matching import match_weights
 from prs.weights.table import Weights
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 __all__ = ["combine_draws", "draw_weights", "score_draws", "top_loci"]
 
@@ -100,6 +103,7 @@ def score_draws(
     n_draws: int | None = 200,
     min_overlap: float = 0.5,
     n_threads: int | None = None,
+    client: Client | None = None,
 ) -> dict[str, NDArray[np.float64]]:
     """Score everybody with each posterior draw of the effects.
 
@@ -114,7 +118,7 @@ def score_draws(
     n_draws : int, optional
         Draws used, evenly spread; None: all. The ends of a 90 per cent interval from 200
         independent draws are good to about a seventh of a posterior SD.
-    min_overlap, n_threads
+    min_overlap, n_threads, client
         See `prs.scoring.score`.
 
     Returns
@@ -131,6 +135,7 @@ def score_draws(
                 table.select(table.names[start : start + _COLUMNS]),
                 min_overlap=min_overlap,
                 n_threads=n_threads,
+                client=client,
             ).values
             for start in range(0, table.n_scores, _COLUMNS)
         ]

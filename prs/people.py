@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,9 @@ from prs.inputs.genotypes import Genotypes
 from prs.samples import SampleTable, match_samples
 from prs.weights.csx_posterior import CsxPosterior
 from prs.weights.score_table import Scores
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 __all__ = [
     "DrawnScores",
@@ -229,6 +232,7 @@ def draw_scores(
     by: str | None = "ancestry",
     n_draws: int | None = 200,
     n_threads: int | None = None,
+    client: Client | None = None,
 ) -> DrawnScores:
     """Score the people of a cohort with each posterior draw; see `people_uncertainty`."""
     rows, place = match_samples(
@@ -242,7 +246,7 @@ def draw_scores(
     point = scores.select(name).values[at, 0]
     group = np.full(people.n, "all", dtype=object) if by is None else people.labels[by]
     view = genotypes.subset(samples=place)
-    settings: dict[str, Any] = {"n_draws": n_draws, "n_threads": n_threads}
+    settings: dict[str, Any] = {"n_draws": n_draws, "n_threads": n_threads, "client": client}
     if combination is not None:
         made = score_draws(view, posterior, **settings)
         return DrawnScores(people, point, combine_draws(made, combination, group))
@@ -271,6 +275,7 @@ def people_uncertainty(
     level: float = 0.9,
     n_threads: int | None = None,
     scale: Scale | None = None,
+    client: Client | None = None,
 ) -> PeopleUncertainty:
     """Say of each person of a cohort how sure score, percentile and absolute risk are.
 
@@ -290,7 +295,7 @@ def people_uncertainty(
         ``CombinedScore.table`` where the score is a combination of the populations' scores.
     by, top, level, scale
         See `DrawnScores.summarise`.
-    n_draws, n_threads
+    n_draws, n_threads, client
         See `prs.individuals.score_draws`.
 
     Returns
@@ -312,6 +317,7 @@ def people_uncertainty(
         by=by,
         n_draws=n_draws,
         n_threads=n_threads,
+        client=client,
     )
     return drawn.summarise(by=by, scale=scale, top=top, level=level)
 

@@ -65,6 +65,7 @@ def judge_uncertainty(run: Run, placed: list[Path]) -> list[Path]:
             by=by,
             n_draws=None,
             n_threads=run.n_threads,
+            client=run.client,
         )
         sure = made.summarise(by=by)
         groups = sure.by_group()
