@@ -92,7 +92,7 @@ def section_accuracy(options: argparse.Namespace, scratch: Path) -> Section:
     n = int(summary["replicates"].max())
     text = (
         f"R² of each score over age and sex in test people, by ancestry: mean of {n} simulated "
-        "studies and its 95 % interval (Student's t over studies; with 2 it is very wide). "
+        "studies and its 95 % interval (Student's t over studies: wide where they are few). "
         "Tuning people choose and combine, test people judge.\n\n"
         f"![accuracy by ancestry]({figure.name})\n\n{markdown(wide, 3)}\n\n"
         "Whole processes, files to scores (PRScsx.py: weights only), mean of the studies:\n\n"

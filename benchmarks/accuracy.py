@@ -51,7 +51,7 @@ QUICK = Size(
     6_000_000,
     800,
     400,
-    2,
+    3,
     (
         Architecture("sparse, rg 1, h2 0.5", 30, 1.0, 0.5),
         Architecture("polygenic, rg 0.6, h2 0.3", 600, 0.6, 0.3),
