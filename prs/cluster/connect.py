@@ -62,6 +62,9 @@ def open_client(
             f"a cluster needs Dask, which is not installed ({error})",
             remedy="pip install 'prs[cluster]'",
         ) from error
+    # what comes and goes between its processes is of use to whoever asks for it
+    if not logger.isEnabledFor(logging.INFO):
+        logging.getLogger("distributed").setLevel(logging.WARNING)
     if workers is not None and workers < 1:
         raise SettingsError(f"{workers} workers: at least 1 is needed")
     if where == "local":
