@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,11 +26,13 @@ from prs import (
     read_study,
     read_weights,
     score,
+    write_weights,
 )
 from prs.cli import main
 from prs.inputs.plink_write import write_bed
 from prs.samples import SampleTable
 from prs.variants import VariantTable
+from prs.weights.table import Weights
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +145,39 @@ def test_combine_makes_one_score_of_many(
     assert read_scores(tmp_path / "x.scores.tsv").n_samples == 480
     with pytest.raises(AssertionError, match="not linear"):
         ok(*common, "--method", "guess", "--out", tmp_path / "z")
+
+
+def test_many_weights_of_any_format_at_once(
+    study: SmallStudy, ok: Callable[..., str], tmp_path: Path
+) -> None:
+    genotypes = open_genotypes(study.target)
+    rng = np.random.default_rng(3)
+    catalog = Weights(genotypes.variants, rng.normal(size=160), ("catalog",), metadata={})
+    write_weights(catalog, tmp_path / "PGS9.txt.gz", format="pgs")
+    many = Weights(genotypes.variants, rng.normal(size=(160, 150)), [f"w{i}" for i in range(150)])
+    write_weights(many, tmp_path / "many.tsv")
+    moved = catalog.take(np.arange(100))  # half of them are nowhere
+    pos = moved.variants.pos + np.where(np.arange(100) < 50, 1, 0).astype(np.int32)
+    lost = replace(moved.variants, pos=pos, id=np.full(100, "", dtype=object))
+    write_weights(Weights(lost, moved.weights, ("lost",)), tmp_path / "lost.tsv")
+    given = [x for name in ("PGS9.txt.gz", "many.tsv") for x in ("--weights", tmp_path / name)]
+    said = ok("score", "--bfile", study.target, *given, "--out", tmp_path / "s")
+    assert "151 scores" in said
+    frame = pd.read_csv(tmp_path / "s.scores.tsv", sep="\t")
+    missing = np.isnan(genotypes.read_dosages()).sum(axis=1)
+    assert frame["N_MISSING_CALLS"].tolist() == missing.tolist()
+    np.testing.assert_allclose(frame["MISSING_RATE"], missing / 160, atol=5e-7)  # six decimals
+    ours = score(genotypes, [catalog, many])
+    made = read_scores(tmp_path / "s.scores.tsv")
+    # sums of 160 terms of some 5 x 2, in another order of columns
+    np.testing.assert_allclose(made.values, ours.values, atol=160 * 10 * 8 * 2**-53, rtol=0)
+    half = ("score", "--bfile", study.target, "--weights", tmp_path / "lost.tsv")
+    ok(*half, "--out", tmp_path / "h", "--min-overlap", 0.4)
+    reasons = pd.read_csv(tmp_path / "h.scores.unmatched.tsv", sep="\t")["reason"]
+    assert reasons.tolist() == ["not_found"] * 50
+    with pytest.raises(AssertionError, match=r"at least 60% are asked for; the others: not found"):
+        ok(*half, "--out", tmp_path / "n", "--min-overlap", 0.6)
+    assert not (tmp_path / "n.scores.tsv").exists()
 
 
 def test_posterior_draws_are_scored_as_columns(

@@ -22,6 +22,7 @@ __all__ = ["Scores", "read_scores", "write_scores"]
 _NOT_SCORES = (
     "N_VARIANTS",
     "N_MISSING_CALLS",
+    "MISSING_RATE",
     "PHENO",
     "PHENO1",
     "CNT",
@@ -117,7 +118,7 @@ class Scores:
         )
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row a person: FID, IID, N_VARIANTS, N_MISSING_CALLS and the scores."""
+        """Return a row a person: ids, N_VARIANTS, N_MISSING_CALLS, MISSING_RATE, the scores."""
         n_missing = np.rint(np.nan_to_num(self.missing_rate) * self.n_variants).astype(np.int64)
         people = pd.DataFrame(
             {
@@ -125,6 +126,7 @@ class Scores:
                 "IID": self.samples.iid,
                 "N_VARIANTS": self.n_variants,
                 "N_MISSING_CALLS": n_missing,
+                "MISSING_RATE": np.round(n_missing / max(self.n_variants, 1), 6),
             }
         )
         return pd.concat([people, pd.DataFrame(self.values, columns=list(self.names))], axis=1)
@@ -145,10 +147,10 @@ def write_scores(scores: Scores, path: str | Path) -> None:
     """Write scores as a TSV, and the counts of variants beside them.
 
     ``X.scores.tsv`` has FID, IID, N_VARIANTS (used in any score), N_MISSING_CALLS (of these, by
-    person) and one column a score. ``X.scores.variants.tsv`` has one row a score: score, n_used,
-    n_missing, coding (what a genotype counts). ``X.scores.unmatched.tsv`` lists the variants of
-    the weights that were not used, with the reason. Numbers are written so that reading gives
-    the same floats.
+    person), MISSING_RATE (the share) and one column a score. ``X.scores.variants.tsv`` has one
+    row a score: score, n_used, n_missing, coding (what a genotype counts).
+    ``X.scores.unmatched.tsv`` lists the variants of the weights that were not used, with the
+    reason. Numbers are written so that reading gives the same floats.
     """
     write_table(scores.variant_counts(), _counts_path(path))
     if scores.unmatched is not None:
