@@ -26,6 +26,7 @@ ROOMS = {
     "Ancestry": ("ancestry",),
     "Evaluation": ("evaluation", "individuals", "people"),
     "Report": ("report",),
+    "Beyond one machine": ("cluster",),
     "Errors": ("errors",),
 }
 OTHERS = "Others"

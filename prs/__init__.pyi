@@ -2,6 +2,8 @@ from .ancestry import compute_pcs as compute_pcs
 from .ancestry import normalise_scores as normalise_scores
 from .ancestry import project as project
 from .ancestry.kinship import find_relatives as find_relatives
+from .cluster.connect import open_client as open_client
+from .cluster.tasks import map_tasks as map_tasks
 from .cross_fitting import cross_fit_scores as cross_fit_scores
 from .doctor.examine import Source as Source
 from .doctor.examine import check as check
