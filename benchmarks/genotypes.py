@@ -8,8 +8,10 @@ shown, with CPU time and peak memory. ``prs`` rows give two times: of the whole 
 start and the loading of compiled kernels included), as for the other programs; and of the call
 alone, files to result, when the process has made the call once before (``prs, in Python``). Peers
 that are not installed are left out, and those that take longer than 5 seconds are run once.
-gnomon (pip install gnomon-pgs) is measured by its own call likewise (the second time it finds
-its sorted copy of the weights), in the Python given with --gnomon.
+gnomon (pip install gnomon-pgs), in the Python given with --gnomon, is measured by its own call
+likewise: from the files, as we are; and where it finds the plan and the sorted weights that its
+first call has kept (in the home folder and beside the weights), which saves it parsing and
+matching.
 
 A row's ratio is its time over ours; of threads, one thread's time over that of two; of LD, the
 share of sgemm's rate, where a block of M variants and N people counts as N M^2 operations (the
@@ -208,12 +210,19 @@ def _ours(mode: str, task: str, prefix: str, threads: int) -> list[str]:
 
 
 GNOMON = """
-import glob, json, os, sys, time, gnomon
+import glob, json, os, sys, tempfile, time, gnomon
+weights, prefix, keeps = sys.argv[1:4]
+stem = weights.removesuffix(".tsv")
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp()
 for _ in range(2):
-    for old in glob.glob(sys.argv[2] + "_*.sscore"):
+    for old in glob.glob(prefix + "_*.sscore"):
         os.remove(old)
+    if keeps == "no":
+        os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp()
+        for old in glob.glob(stem + ".sorted*"):
+            os.remove(old)
     start, cpu = time.perf_counter(), time.process_time()
-    gnomon.score(sys.argv[1], sys.argv[2])
+    gnomon.score(weights, prefix)
     seconds = time.perf_counter() - start, time.process_time() - cpu
 print(json.dumps(seconds))
 """
@@ -276,12 +285,12 @@ class Bench:
             "prs, whole process": _ours("--once", task, prefix, threads),
         }
 
-    def gnomon_score(self, weights: str) -> list[str] | None:
+    def gnomon_score(self, weights: str, keeps_plan: str) -> list[str] | None:
         """Return gnomon's command, or None without gnomon."""
         if self.gnomon is None:
             return None
         file = Path(self.prefix).with_name(f"{weights}.tsv")
-        return [self.gnomon, "-c", GNOMON, str(file), self.prefix]
+        return [self.gnomon, "-c", GNOMON, str(file), self.prefix, keeps_plan]
 
 
 def format_row(row: Row) -> str:
@@ -332,7 +341,8 @@ def measure_score(bench: Bench) -> None:
                 **bench.ours(task),
                 "plink1.9": plink("plink1.9", plink19) if columns == 1 else None,
                 "plink2": plink("plink2", f"--bfile {prefix} {options}"),
-                "gnomon": bench.gnomon_score(f"gnomon{columns}"),
+                "gnomon": bench.gnomon_score(f"gnomon{columns}", "no"),
+                "gnomon, plan kept": bench.gnomon_score(f"gnomon{columns}", "yes"),
                 "bed-reader + NumPy": (
                     _ours("--once", "numpy", prefix, 1) if columns == 1 else None
                 ),
