@@ -142,7 +142,11 @@ def draw_local_scales(
 
 @jit_vector
 def _sum_log_growth(u: NDArray[np.float64], phi: float) -> float:
-    """Return the sum of log(1 + phi u)."""
+    """Return the sum of log(1 + phi u).
+
+    A product that overflows is taken apart; float(), as NumPy's scalars would warn of it where
+    this is run uncompiled.
+    """
     n_rows = len(u) // _TOGETHER
     whole = n_rows * _TOGETHER
     rows = u[:whole].reshape((n_rows, _TOGETHER))
@@ -150,7 +154,7 @@ def _sum_log_growth(u: NDArray[np.float64], phi: float) -> float:
     for r in range(n_rows):
         product = 1.0
         for j in range(_TOGETHER):
-            product *= 1.0 + phi * rows[r, j]
+            product *= 1.0 + phi * float(rows[r, j])
         if product < 1e300:
             total += math.log(product)
         else:

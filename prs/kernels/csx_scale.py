@@ -69,7 +69,7 @@ def _sum_log_outside(u: NDArray[np.float64], phi: float, x_0: float, q: float) -
         grown = 1.0
         odds = 1.0
         for j in range(_TOGETHER):
-            z = phi * rows[r, j]
+            z = phi * float(rows[r, j])  # see `prs.kernels.csx` for float()
             w = z * x_0  # 1 - q(x) = 1 / (1 + w^2)
             grown *= 1.0 + z
             odds *= 1.0 + w * w
@@ -127,7 +127,7 @@ def log_scale_density(
     t = math.expm1(0.5 * y)
     value = t * linear - 0.5 * t * t * square
     value += (b * len(u_outside) + 0.5) * y - math.log1p(phi * c)
-    return value - _sum_log_outside(u_outside, c * phi, x_0, a + b)
+    return value - _sum_log_outside(u_outside, float(c * phi), x_0, a + b)
 
 
 @jit
