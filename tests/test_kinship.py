@@ -97,6 +97,7 @@ def test_across_a_split(genotypes: Genotypes) -> None:
     }  # fmt: skip
     assert "3 pairs of relatives" in relatives_note(found)
     assert "2 test people" in relatives_note(found)
+    assert "within the one sample" in relatives_note(found, one_sample=True)
     nobody = find_relatives(genotypes, between=(tuning[12:], test))
     assert relatives_note(nobody).startswith("No close relatives")
     assert least_kinship(genotypes.variants) > 0.35  # 6 Mb: only the same person can be told

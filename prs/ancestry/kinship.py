@@ -215,8 +215,8 @@ def least_kinship(variants: VariantTable) -> float:
     return SECOND_DEGREE if len(np.unique(window)) >= ENOUGH_GENOME else SAME_PERSON
 
 
-def relatives_note(found: pd.DataFrame) -> str:
-    """Say what was found across tuning and test people, for a report."""
+def relatives_note(found: pd.DataFrame, *, one_sample: bool = False) -> str:
+    """Say what was found across tuning and test people (or within one sample), for a report."""
     least = float(found.attrs.get("min_kinship", SECOND_DEGREE))
     what = (
         "close relatives"
@@ -226,13 +226,19 @@ def relatives_note(found: pd.DataFrame) -> str:
     looked = (
         f"{found.attrs.get('n_pairs', 0):,} pairs, {found.attrs.get('n_variants', 0):,} variants"
     )
+    where = "within the one sample" if one_sample else "across tuning and test people"
     if found.empty:
-        return f"No {what} across tuning and test people (KING-robust; {looked})."
+        return f"No {what} {where} (KING-robust; {looked})."
     kinds = found["relation"].value_counts()
     words = ", ".join(f"{n:,} {kind}" for kind, n in kinds.items())
+    if one_sample:
+        return (
+            f"{len(found):,} pairs of relatives {where} ({words}): folds part some of them, and "
+            f"cross-fitted figures are too good to that extent (KING-robust; {looked})."
+        )
     people = found["IID2"].nunique()
     return (
-        f"{len(found):,} pairs of relatives across tuning and test people ({words}); {people:,} "
+        f"{len(found):,} pairs of relatives {where} ({words}); {people:,} "
         f"test people have a relative among those who tuned, and their figures are too good to "
         f"that extent (KING-robust; {looked})."
     )

@@ -30,6 +30,8 @@ __all__ = ["judge_uncertainty", "look_for_relatives"]
 Method = Literal["none", "mean", "mean+variance", "empirical"]
 #: With fewer variants than this, chance alone makes people look related.
 MIN_VARIANTS_FOR_KINSHIP = 1000
+#: More people than this are too many to compare each with each.
+MAX_PEOPLE_FOR_ALL_PAIRS = 20_000
 
 
 def judge_uncertainty(run: Run, placed: list[Path]) -> list[Path]:
@@ -152,24 +154,27 @@ def _on_one_scale(table: pd.DataFrame, method: str) -> pd.DataFrame:
 
 
 def look_for_relatives(run: Run) -> list[Path]:
-    """Look for relatives across tuning and test people."""
+    """Look for relatives across tuning and test people; among all where there is no split."""
     outputs = [run.folder / "uncertainty" / f"{name}.tsv" for name in ("kin", "kin_note")]
-    if run.cohort.split is None:
-        return []
+    cohort, one_sample = run.cohort, run.cohort.split is None
 
     def work() -> str:
+        found = pd.DataFrame(columns=["IID1", "IID2", "kinship", "relation"])
         if run.target.n_variants < MIN_VARIANTS_FOR_KINSHIP:
-            found = pd.DataFrame(columns=["IID1", "IID2", "kinship", "relation"])
             note = f"Relatives: not looked for ({run.target.n_variants:,} variants)."
+        elif one_sample and cohort.n > MAX_PEOPLE_FOR_ALL_PAIRS:
+            note = f"Relatives: not looked for (all pairs of {cohort.n:,} people)."
         else:
-            between = (run.cohort.tuning().ids, run.cohort.test().ids)
+            _, place = match_samples(
+                cohort.samples, run.target.samples, what="the cohort", target_name=run.target.path
+            )
             found = find_relatives(
-                run.target,
-                between=between,
+                run.target.subset(samples=place),
+                between=None if one_sample else (cohort.tuning().ids, cohort.test().ids),
                 min_kinship=least_kinship(run.target.variants),
                 n_threads=run.n_threads,
             )
-            note = relatives_note(found)
+            note = relatives_note(found, one_sample=one_sample)
         write_table(found, outputs[0])
         write_table(pd.DataFrame({"note": [note]}), outputs[1])
         return note
