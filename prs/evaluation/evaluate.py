@@ -437,7 +437,7 @@ def _notes(
     if not data.has_split:
         notes.append(
             "The cohort has no tuning/test split: risk models are cross-fitted. Scores that were "
-            "themselves tuned on these people look better than they are."
+            "tuned on these people, and not cross-fitted themselves, look better than they are."
         )
     if data.groups:
         pooled, apart = {
