@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -64,13 +65,15 @@ class Clumps:
         """
         names = _names(self.variants)
         at = self.index_variant
+        edges = np.cumsum([0, *map(len, self.members)]).tolist()
+        listed = names[np.concatenate(self.members)].tolist() if edges[-1] else []
         return pd.DataFrame(
             {
                 "index_variant": names[at],
                 "chrom": chromosome_labels(self.variants.chrom[at]),
                 "pos": self.variants.pos[at],
                 "p": self.p[at],
-                "members": [",".join(names[rows]) for rows in self.members],
+                "members": [",".join(listed[a:b]) for a, b in pairwise(edges)],
             }
         )
 
