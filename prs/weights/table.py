@@ -19,6 +19,28 @@ __all__ = ["Weights", "read_weights", "write_weights"]
 VARIANT_COLUMNS = ("chrom", "pos", "id", "effect_allele", "other_allele")
 
 
+def find_columns(
+    wanted: str | Sequence[str], names: Sequence[str], what: str
+) -> tuple[tuple[str, ...], list[int]]:
+    """Return the columns asked for, and where they are.
+
+    Raises
+    ------
+    ColumnError
+        If there is no column of that name.
+    """
+    wanted = (wanted,) if isinstance(wanted, str) else tuple(wanted)
+    place = {name: i for i, name in enumerate(names)}
+    unknown = [name for name in wanted if name not in place]
+    if unknown:
+        raise ColumnError(
+            f"no {what} named {', '.join(map(repr, unknown))}; "
+            f"there are {', '.join(map(repr, names[:20]))}",
+            remedy="check the spelling",
+        )
+    return wanted, [place[name] for name in wanted]
+
+
 @dataclass(frozen=True, eq=False)
 class Weights:
     """M variants x S scores: what one copy of the effect allele adds to each score.
@@ -113,15 +135,7 @@ class Weights:
         ColumnError
             If there is no score of that name.
         """
-        wanted = (names,) if isinstance(names, str) else tuple(names)
-        unknown = [name for name in wanted if name not in self.names]
-        if unknown:
-            raise ColumnError(
-                f"no weights named {', '.join(map(repr, unknown))}; "
-                f"there are {', '.join(map(repr, self.names[:20]))}",
-                remedy="check the spelling",
-            )
-        at = [self.names.index(name) for name in wanted]
+        wanted, at = find_columns(names, self.names, "weights")
         return Weights(self.variants, self.weights[:, at], wanted, self.eaf, self.metadata)
 
     def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> Weights:
