@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +40,15 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> SmallStudy:
     return make_small_study(tmp_path_factory.mktemp("a clüster") / "study")
 
 
-def pids(client: distributed.Client) -> dict[str, int]:
-    return client.run(os.getpid)
+def pids(client: distributed.Client) -> set[int]:
+    """Processes of the workers, when there are two again."""
+    for _ in range(300):
+        with suppress(OSError):  # one of them is being missed just now
+            found = set(client.run(os.getpid).values())
+            if len(found) == 2:
+                return found
+        time.sleep(0.2)
+    raise AssertionError("no new worker came")
 
 
 def test_results_come_in_order_and_large_ones_by_file(
@@ -73,10 +81,9 @@ def test_worker_killed_in_the_middle_loses_nothing(client: distributed.Client) -
     for i, result in enumerate(map_tasks(work, range(60), client=client)):
         found.append(result)
         if i == 5:
-            os.kill(next(iter(started.values())), signal.SIGKILL)
+            os.kill(min(started), signal.SIGKILL)
     assert all(np.array_equal(result, work(i)) for i, result in enumerate(found))
-    client.wait_for_workers(2, timeout=30)
-    assert set(pids(client).values()) != set(started.values()), "no worker died"
+    assert min(started) not in pids(client), "no worker died"
 
 
 def test_work_that_kills_each_worker_is_an_error(client: distributed.Client) -> None:
@@ -91,7 +98,7 @@ def test_work_that_kills_each_worker_is_an_error(client: distributed.Client) -> 
             list(map_tasks(work, [1], client=client))
     finally:
         scheduler.allowed_failures = allowed
-    client.wait_for_workers(2, timeout=30)
+    assert pids(client)
 
 
 def test_errors_of_workers_are_raised_here(client: distributed.Client) -> None:
@@ -249,14 +256,13 @@ def test_fit_whose_worker_is_killed_has_the_same_bits(
     statistics = {"AAA": prs.read_sumstats(study.sumstats("AAA"), population="AAA")}
     here = prs.fit_csx(statistics, ld, seed=2, n_iter=400)
     before = pids(client)
-    killer = threading.Timer(1.0, os.kill, (next(iter(before.values())), signal.SIGKILL))
+    killer = threading.Timer(1.0, os.kill, (min(before), signal.SIGKILL))
     killer.start()
     there = prs.fit_csx(statistics, ld, seed=2, n_iter=400, client=client)
     killer.join()
     assert np.array_equal(here.beta_mean, there.beta_mean)
     assert np.array_equal(here.phi_trace, there.phi_trace)
-    client.wait_for_workers(2, timeout=30)
-    assert set(pids(client).values()) != set(before.values()), "no worker died"
+    assert min(before) not in pids(client), "no worker died"
 
 
 @pytest.mark.slow
