@@ -77,7 +77,9 @@ def study():
 
 @pytest.fixture(scope="module")
 def evaluation(study):
-    return evaluate(*study, prevalence={"EUR": 0.2, "EAS": 0.2}, n_bootstrap=300)
+    return evaluate(
+        *study, prevalence={"EUR": 0.2, "EAS": 0.2}, n_bootstrap=300, risk_thresholds=[0.2]
+    )
 
 
 def _row(table, **where):
@@ -194,7 +196,9 @@ def test_quantitative_outcome(split):
 
 
 def test_same_seed_same_figures(study, evaluation):
-    again = evaluate(*study, prevalence={"EUR": 0.2, "EAS": 0.2}, n_bootstrap=300)
+    again = evaluate(
+        *study, prevalence={"EUR": 0.2, "EAS": 0.2}, n_bootstrap=300, risk_thresholds=[0.2]
+    )
     for name, frame in evaluation.to_frames().items():
         pd.testing.assert_frame_equal(frame, again.to_frames()[name])
     other = evaluate(*study, n_bootstrap=300, seed=1)
