@@ -164,7 +164,8 @@ def cross_fit_scores(
     everybody = np.arange(people.n)
     select(everybody)
     apparent = chosen[-1][0]
-    made = replace(apparent, values=values, samples=people.samples)
+    # nobody had a part in the fit that their own value comes from
+    made = replace(apparent, values=values, samples=people.samples, tuned_on=())
     summary = pd.DataFrame(
         {
             "score": made.names,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from prs.errors import AncestryDataError, SettingsError
+from prs.errors import AncestryDataError, OverlappingSamplesError, SettingsError
+from prs.evaluation.evaluate import evaluate
 from prs.inputs.cohort import Cohort
 from prs.samples import SampleTable
 from prs.scoring import Scores
@@ -66,6 +69,8 @@ def test_coefficients_are_those_of_statsmodels(binary: bool) -> None:
     whole = (scores.values - fitted.mean) / fitted.sd @ fitted.coefficients[0]
     np.testing.assert_allclose(applied.values[:, 0], whole, rtol=1e-12)
     assert sorted(fitted.tuning_ids) == sorted(tuning.ids)
+    with pytest.raises(OverlappingSamplesError, match="tuned on"):
+        evaluate(applied, replace(cohort, split=None))
 
 
 def test_only_tuning_people_matter() -> None:

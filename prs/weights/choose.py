@@ -107,4 +107,5 @@ def _join(parts: list[Scores], scores: Scores) -> Scores:
         names=tuple(name for part in parts for name in part.names),
         n_used=np.concatenate([part.n_used for part in parts]),
         n_missing=np.concatenate([part.n_missing for part in parts]),
+        tuned_on=tuple(sorted({iid for part in parts for iid in part.tuned_on})),
     )

@@ -114,6 +114,7 @@ class CombinedScore:
             reports=part.reports,
             n_variants=part.n_variants,
             average=part.average,
+            tuned_on=tuple(sorted({*scores.tuned_on, *(str(i) for i in self.tuning_ids)})),
         )
 
     def combine_weights(self, weights: Weights, group: str = POOLED) -> Weights:

@@ -66,6 +66,9 @@ class Scores:
     unmatched : DataFrame or None
         One row for each variant of the weights that was not used: weights (the set's names),
         chrom, pos, id, effect_allele, other_allele, reason (a `Fate`).
+    tuned_on : tuple of str
+        Individual ids of the people that a score was fitted or chosen on; `evaluate` refuses to
+        judge them. Not kept in a file: there a cohort's split says who they are.
     """
 
     samples: SampleTable
@@ -79,6 +82,7 @@ class Scores:
     average: bool = False
     notes: tuple[str, ...] = ()
     unmatched: pd.DataFrame | None = field(default=None, repr=False)
+    tuned_on: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def n_samples(self) -> int:
