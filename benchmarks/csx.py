@@ -7,7 +7,8 @@ timed in turn in one run, the reference in a process of its own with one BLAS th
 set-up nothing is counted. Times of one iteration are the least of several runs, in CPU time
 where one thread works. ESS is of the last two thirds of the iterations: of log phi, and of the
 scores of pseudo-people drawn from each population's LD (the median over four in each); what
-counts is the smaller of the two per CPU second. Of the reference it takes some 600 iterations.
+counts is the smaller of the two per CPU second. Of the reference it takes some 600 iterations;
+longer ones of its own may be given: --reference-traces FILE.npz ..., with its phi as `tr_phi`.
 """
 
 from __future__ import annotations
@@ -205,6 +206,7 @@ def main() -> None:
     parser.add_argument("--populations", default="EUR,AFR")
     parser.add_argument("--iterations", type=int, default=1500, help="of ours, for ESS")
     parser.add_argument("--reference-iter", type=int, default=30, help="600 and more give ESS")
+    parser.add_argument("--reference-traces", type=Path, nargs="+", default=[])
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--ld-dtype", nargs="+", default=["float32", "int16", "int8"])
     parser.add_argument("--first-call", action="store_true", help=argparse.SUPPRESS)
@@ -233,6 +235,20 @@ def main() -> None:
                 f"{each['scores']:.4f} of scores (from {n})"
             )
         print(line)
+        if args.reference_traces:
+            from prs.weights.diagnostics import effective_sample_size
+
+            shares = []
+            for path in args.reference_traces:
+                phi = np.log(np.load(path)["tr_phi"])
+                phi = phi[len(phi) // 3 :]
+                shares.append(effective_sample_size(phi[None]) / len(phi))
+            reference = float(np.mean(shares)) / theirs["seconds"]
+            print(
+                f"{len(shares)} traces of the reference: an iteration is worth "
+                f"{', '.join(f'{x:.4f}' for x in shares)} effective samples of log phi; their mean "
+                "is what ours are compared with"
+            )
     sumstats, ld = load_inputs(args, names)
     for dtype in args.ld_dtype:
         model = build_model(sumstats, ld, palindromic="keep", ld_dtype=dtype)
