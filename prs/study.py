@@ -14,6 +14,7 @@ from prs.errors import StudyFileError
 from prs.files import existing_file
 
 if TYPE_CHECKING:
+    from prs.inputs.cohort import Cohort
     from prs.inputs.genotypes import Genotypes
 
 __all__ = [
@@ -396,6 +397,21 @@ class Study(_Section, frozen=True):
         target = self.target
         return self._open(
             target.genotypes, target.keep, target.remove, target.extract, target.exclude
+        )
+
+    def read_cohort(self) -> Cohort:
+        """Read the table of the target's people, as `prs.inputs.cohort.read_cohort` does."""
+        from prs.inputs.cohort import read_cohort
+
+        target = self.target
+        return read_cohort(
+            self.file(target.cohort),
+            outcome=target.outcome,
+            kind=target.kind,
+            time=target.time,
+            covariates=target.covariates,
+            labels=target.labels,
+            split=target.split,
         )
 
     def open_reference(self, name: str, *, everybody: bool = False) -> Genotypes | None:

@@ -8,9 +8,9 @@ from prs.doctor.examine import Source, check
 from prs.doctor.findings import CheckReport
 from prs.doctor.statistics import finding_of_error
 from prs.errors import PrsError
-from prs.inputs.cohort import Cohort, read_cohort
+from prs.inputs.cohort import Cohort
 from prs.inputs.genotypes import Genotypes
-from prs.study import Study, read_study
+from prs.study import read_study
 
 __all__ = ["check_study"]
 
@@ -58,7 +58,7 @@ def check_study(path: str | Path, *, n_threads: int | None = None) -> CheckRepor
         early.append(finding_of_error(error, "target"))
     cohort: Cohort | None = None
     try:
-        cohort = _cohort(study)
+        cohort = study.read_cohort()
     except PrsError as error:
         early.append(finding_of_error(error, "cohort"))
     csx = study.methods.csx
@@ -73,16 +73,3 @@ def check_study(path: str | Path, *, n_threads: int | None = None) -> CheckRepor
         n_chains=2 if csx is None else csx.n_chains,
     )
     return CheckReport((*early, *report.findings), report.seconds)
-
-
-def _cohort(study: Study) -> Cohort:
-    target = study.target
-    return read_cohort(
-        study.file(target.cohort),
-        outcome=target.outcome,
-        kind=target.kind,
-        time=target.time,
-        covariates=target.covariates,
-        labels=target.labels,
-        split=target.split,
-    )

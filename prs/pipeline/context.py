@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from prs.inputs.cohort import Cohort, read_cohort
+from prs.inputs.cohort import Cohort
 from prs.inputs.genotypes import Genotypes
 from prs.inputs.rates import read_rates
 from prs.inputs.sumstats import SumStats, read_sumstats
@@ -96,22 +96,13 @@ class Run:
         self.one_sample: list[Path] = []
 
     def _read_cohort(self) -> Cohort:
-        target = self.study.target
-        cohort = read_cohort(
-            self.study.file(target.cohort),
-            outcome=target.outcome,
-            kind=target.kind,
-            time=target.time,
-            covariates=target.covariates,
-            labels=target.labels,
-            split=target.split,
-        )
+        cohort = self.study.read_cohort()
         match_samples(
             cohort.samples,
             self.target.samples,
             what="the cohort",
             target_name=f"the genotypes {self.target.path}",
-            path=self.study.file(target.cohort),
+            path=self.study.file(self.study.target.cohort),
         )
         return cohort
 
