@@ -196,7 +196,7 @@ def csx_command(
             phi_per_chromosome=phi_per_chromosome,
             **settings,
         )
-        _say(fitted.posterior, [str(path) for path in fitted.files], checkpoint)
+        _finish(fitted.posterior, [str(path) for path in fitted.files], checkpoint)
         if not fitted.posterior.is_single and meta.upper() != "TRUE":
             typer.echo("META was not asked for: add --meta=TRUE")
         return
@@ -204,7 +204,7 @@ def csx_command(
     settings |= {"phi_per_chromosome": bool(phi_per_chromosome), "keep_draws": draws}
     posterior = _fit(sumstats, n, ld, bfile, palindromic, settings)
     _write(posterior, str(out))
-    _say(posterior, [f"{out}.{end}" for end in _ENDINGS], checkpoint)
+    _finish(posterior, [f"{out}.{end}" for end in _ENDINGS], checkpoint)
 
 
 def _phi(text: str) -> str | float | tuple[float, ...]:
@@ -270,12 +270,17 @@ def _write(posterior: CsxPosterior, out: str) -> None:
     write_posterior(posterior, f"{out}.posterior.npz")
 
 
-def _say(posterior: CsxPosterior, files: list[str], checkpoint: Path | None) -> None:
-    """Say what a fit is worth, what was written, and which of it is the score to use."""
+def _finish(posterior: CsxPosterior, files: list[str], checkpoint: Path | None) -> None:
+    """Remove the checkpoint, now that all is written, and say what the fit is."""
     from prs.weights.csx_checkpoint import remove_checkpoint
 
     if checkpoint is not None:
-        remove_checkpoint(checkpoint)  # all is written
+        remove_checkpoint(checkpoint)
+    _say(posterior, files)
+
+
+def _say(posterior: CsxPosterior, files: list[str]) -> None:
+    """Say what a fit is worth, what was written, and which of it is the score to use."""
     for warning in posterior.warnings:
         typer.echo(f"warning: {warning}", err=True)
     typer.echo(posterior.summary())
