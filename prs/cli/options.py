@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from prs.inputs.genotypes import Genotypes
-
-if TYPE_CHECKING:
     from distributed import Client
+
+    from prs.inputs.genotypes import Genotypes
 
 __all__ = [
     "Bfile",

@@ -58,7 +58,7 @@ def clump_command(
 ) -> None:
     """Find index variants and their clumps, as `plink --clump` does."""
     from prs import clump
-    from prs.files import write_table
+    from prs.weights.clumping import write_clumps
 
     lists = {"keep": keep, "remove": remove, "extract": extract, "exclude": exclude}
     harmonised, panel = _harmonise_to_panel(
@@ -74,7 +74,7 @@ def clump_command(
         kind=kind,  # type: ignore[arg-type]
         n_threads=threads,
     )
-    write_table(clumps.to_frame(), f"{out}.clumps.tsv")
+    write_clumps(clumps, f"{out}.clumps.tsv")
     typer.echo(f"wrote {out}.clumps.tsv: {len(clumps.index_variant):,} index variants")
 
 
