@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from prs.errors import SettingsError
-from prs.evaluation.optimism import accuracy_of, cross_fit, resample
+from prs.evaluation.optimism import cross_fit, selection_optimism
 from prs.inputs.cohort import Cohort
 from prs.inputs.cohort_columns import TEST, TUNING
 from prs.samples import SampleTable, match_samples
@@ -247,28 +247,28 @@ def choice_optimism(
         return made.take(np.arange(len(index), len(both)))
 
     whole = chosen_by(np.arange(people.n))
-    apparent = {
-        name: accuracy_of(whole.values[:, s], y, kind, time) for s, name in enumerate(whole.names)
-    }
-    gaps: dict[str, list[float]] = {name: [] for name in whole.names}
-    for b in range(n_bootstrap):
-        drawn = resample(y, b, kind=kind, group=group, seed=seed)
-        made = chosen_by(drawn)
-        for s, name in enumerate(made.names):
-            if name in gaps:
-                column = made.values[:, s]
-                inside = accuracy_of(
-                    column[drawn], y[drawn], kind, None if time is None else time[drawn]
-                )
-                gaps[name].append(inside - accuracy_of(column, y, kind, time))
-    optimism = {name: float(np.mean(gap)) if gap else np.nan for name, gap in gaps.items()}
+
+    def select(index: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the scores of `whole`'s names that these people choose; NaN for the others."""
+        if len(index) == people.n and (index == np.arange(people.n)).all():
+            return whole.values
+        made = chosen_by(index)
+        out = np.full(whole.values.shape, np.nan)
+        for s, name in enumerate(whole.names):
+            if name in made.names:
+                out[:, s] = made.values[:, made.names.index(name)]
+        return out
+
+    found = selection_optimism(
+        select, y, kind=kind, time=time, group=group, n_bootstrap=n_bootstrap, seed=seed
+    )
     return pd.DataFrame(
         {
             "score": list(whole.names),
             "measure": measure,
-            "apparent": [apparent[name] for name in whole.names],
-            "optimism": [optimism[name] for name in whole.names],
-            "corrected": [apparent[name] - optimism[name] for name in whole.names],
-            "n_bootstrap": [len(gaps[name]) for name in whole.names],
+            "apparent": found.apparent,
+            "optimism": found.optimism,
+            "corrected": found.corrected,
+            "n_bootstrap": np.isfinite(found.replicates).sum(axis=0),
         }
     )

@@ -28,8 +28,8 @@ Floats = NDArray[np.float64]
 Index = NDArray[np.int64]
 Selection = Callable[[Index], Floats]
 """Everything that is chosen by looking at outcomes, as one function: given the people to look at
-(indices, perhaps repeated), the score of all N people, shape (N,); for `cross_fit` also several,
-shape (N, S)."""
+(indices, perhaps repeated), the score of all N people, shape (N,); or several, shape
+(N, S)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,19 +38,19 @@ class Optimism:
 
     Attributes
     ----------
-    apparent : float
-        In the people that the selection looked at.
-    optimism : float
+    apparent : ndarray of float64, shape () or (S,)
+        In the people that the selection looked at; a figure for each column that it makes.
+    optimism : ndarray of float64, shape () or (S,)
         Mean over bootstrap samples of (accuracy in the sample selected on) - (in everybody).
-    corrected : float
+    corrected : ndarray of float64, shape () or (S,)
         apparent - optimism (Harrell et al. 1996, Stat Med 15:361).
-    replicates : ndarray of float64, shape (B,)
-        The optimism of each sample.
+    replicates : ndarray of float64, shape (B,) or (B, S)
+        The optimism of each sample; NaN where its selection made no such column.
     """
 
-    apparent: float
-    optimism: float
-    corrected: float
+    apparent: Floats
+    optimism: Floats
+    corrected: Floats
     replicates: Floats
 
 
@@ -159,22 +159,36 @@ def selection_optimism(
     outcome: ArrayLike,
     *,
     kind: str,
+    time: ArrayLike | None = None,
     group: ArrayLike | None = None,
     n_bootstrap: int = 200,
     seed: int = 0,
 ) -> Optimism:
     """Estimate how much too good an accuracy is, by repeating the whole selection.
 
-    Parameters are those of `cross_fit`; `n_bootstrap` samples are drawn within groups and case
-    status.
+    Parameters are those of `cross_fit`, and `time` of shape (N,) for a survival outcome;
+    `n_bootstrap` samples are drawn within groups and case status. A column that is NaN for
+    everybody is one that the selection did not come to: such a sample says nothing of it.
     """
     y = np.asarray(outcome, np.float64)
+    times = None if time is None else np.asarray(time, np.float64)
     everybody = np.arange(len(y))
-    apparent = accuracy_of(select(everybody), y, kind)
-    replicates = np.empty(n_bootstrap)
+
+    def accuracies(score: Floats, index: Index) -> Floats:
+        part = None if times is None else times[index]
+        columns = score[index].reshape(len(index), -1).T
+        made = [
+            np.nan if np.isnan(column).all() else accuracy_of(column, y[index], kind, part)
+            for column in columns
+        ]
+        return np.array(made).reshape(score.shape[1:])
+
+    apparent = accuracies(select(everybody), everybody)
+    replicates = np.empty((n_bootstrap, *apparent.shape))
     for b in range(n_bootstrap):
         drawn = resample(y, b, kind=kind, group=group, seed=seed)
         score = select(drawn)
-        replicates[b] = accuracy_of(score[drawn], y[drawn], kind) - accuracy_of(score, y, kind)
-    optimism = float(replicates.mean())
+        replicates[b] = accuracies(score, drawn) - accuracies(score, everybody)
+    known = [r[np.isfinite(r)] for r in replicates.reshape(n_bootstrap, -1).T]
+    optimism = np.array([r.mean() if len(r) else np.nan for r in known]).reshape(apparent.shape)
     return Optimism(apparent, optimism, apparent - optimism, replicates)
