@@ -14,8 +14,7 @@ from prs.ld.reference import LDReference
 from prs.matching import match_variants
 from prs.pipeline.context import Run
 from prs.quality import qc
-from prs.study import CsxSettings
-from prs.weights.csx import ITERATIONS_PER_POPULATION, fit_csx
+from prs.weights.csx import fit_csx
 from prs.weights.csx_checkpoint import remove_checkpoint
 from prs.weights.csx_store import write_posterior
 from prs.weights.table import write_weights
@@ -80,16 +79,11 @@ def make_csx_weights(
     settings = run.study.methods.csx
     if settings is None:
         return []
-    fits = {f"cs_{name}": [name] for name in settings.single}
-    if settings.joint and len(statistics) > 1:
-        fits["csx"] = list(statistics)
-    elif settings.joint:
-        fits.setdefault(f"cs_{next(iter(statistics))}", list(statistics))
+    fits, drawn = settings.fits(list(statistics)), settings.drawn(list(statistics))
     written = []
-    main = "csx" if "csx" in fits else next(iter(fits))
     for label, names in fits.items():
         paths = [run.folder / "weights" / f"{label}.{end}" for end in ("tsv", "npz")]
-        draws = settings.draws if label == main and not isinstance(settings.phi, list) else 0
+        draws = settings.draws if label == drawn else 0
         if draws:
             run.drawn = paths[1]
 
@@ -107,7 +101,7 @@ def make_csx_weights(
                 phi=tuple(settings.phi) if isinstance(settings.phi, list) else settings.phi,
                 n_iter=settings.n_iter,
                 n_burnin=settings.n_burnin,
-                thin=_thin(settings, len(names), draws),
+                thin=settings.thin_for(len(names), draws),
                 keep_draws=draws > 0,
                 n_chains=settings.n_chains,
                 psi_max=settings.psi_max,
@@ -149,14 +143,3 @@ def make_csx_weights(
         )
         written.append(paths[0])
     return written
-
-
-def _thin(settings: CsxSettings, n_populations: int, draws: int) -> int:
-    """Return how many iterations lie between kept draws, for about so many draws in all."""
-    if not draws or settings.until is not None:
-        return settings.thin
-    n_iter = settings.n_iter or max(
-        ITERATIONS_PER_POPULATION * n_populations, 2 * (settings.n_burnin or 0)
-    )
-    n_burnin = n_iter // 2 if settings.n_burnin is None else settings.n_burnin
-    return max(settings.thin, (n_iter - n_burnin) * settings.n_chains // draws)

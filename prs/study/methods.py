@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
 from prs.study.sections import Section
+from prs.weights.csx_settings import FIRST_WINDOW, RunPlan, plan_run
 
 __all__ = ["CsxSettings", "Methods", "ThresholdSettings"]
 
@@ -86,6 +88,63 @@ class CsxSettings(Section, frozen=True):
     max_iter: int | None = None
     ld_dtype: Literal["float32", "int16", "int8"] = "float32"
     draws: int = 200
+
+    def fits(self, populations: Sequence[str]) -> dict[str, list[str]]:
+        """Return the fits that are asked for: label of the fit to its populations.
+
+        Parameters
+        ----------
+        populations : sequence of str
+            All of the study, in its order.
+        """
+        fits = {f"cs_{name}": [name] for name in self.single}
+        if self.joint and len(populations) > 1:
+            fits["csx"] = list(populations)
+        elif self.joint:
+            fits.setdefault(f"cs_{populations[0]}", list(populations))
+        return fits
+
+    def drawn(self, populations: Sequence[str]) -> str | None:
+        """Return the label of the fit whose draws are kept; None if none are."""
+        fits = self.fits(populations)
+        if not fits or not self.draws or isinstance(self.phi, list):
+            return None
+        return "csx" if "csx" in fits else next(iter(fits))
+
+    def plan(self, n_populations: int) -> RunPlan:
+        """Return the length of a fit; raise SettingsError where a setting makes no sense."""
+        return plan_run(
+            n_populations,
+            phi=tuple(self.phi) if isinstance(self.phi, list) else self.phi,
+            n_iter=self.n_iter,
+            n_burnin=self.n_burnin,
+            thin=self.thin,
+            n_chains=self.n_chains,
+            psi_max=self.psi_max,
+            until=self.until,
+            tolerance=self.tolerance,
+            max_iter=self.max_iter,
+            ld_dtype=self.ld_dtype,
+        )
+
+    def thin_for(self, n_populations: int, draws: int) -> int:
+        """Return how many iterations lie between kept draws, for about so many draws in all."""
+        if not draws or self.until is not None:
+            return self.thin
+        plan = self.plan(n_populations)
+        return max(self.thin, (plan.n_iter - plan.n_burnin) * self.n_chains // draws)
+
+    def least_draws(self, n_populations: int) -> int:
+        """Return the fewest draws that a fit with `draws` ends with."""
+        plan = self.plan(n_populations)
+        if self.until is None:
+            thin = self.thin_for(n_populations, self.draws)
+            return self.n_chains * ((plan.n_iter - plan.n_burnin) // thin)
+        # It may stop after its first two windows, or just after every other draw was dropped to
+        # keep to their greatest number: then three tenths of that are left (checked against the
+        # schedule for greatest numbers from 5 on).
+        counted = min(FIRST_WINDOW, plan.n_iter // 2)
+        return self.n_chains * min(counted // self.thin, 3 * (self.draws // self.n_chains) // 10)
 
 
 class Methods(Section, frozen=True):

@@ -49,7 +49,6 @@ reference makes of it. Posterior means agree with the reference's to within Mont
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -57,7 +56,6 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from prs.cluster import count_threads
-from prs.errors import SettingsError
 from prs.inputs.harmonise import HarmonisedSumStats
 from prs.inputs.sumstats import SumStats
 from prs.ld.reference import LDReference
@@ -67,7 +65,7 @@ from prs.weights.csx_ld import LdDtype
 from prs.weights.csx_model import build_model
 from prs.weights.csx_posterior import DEFAULT_TOLERANCE, CsxPosterior, CsxSettings
 from prs.weights.csx_run import CHECKPOINT_EVERY, run_chains
-from prs.weights.csx_settings import ChainSettings
+from prs.weights.csx_settings import ChainSettings, plan_run
 from prs.weights.csx_summary import summarise_chains
 
 if TYPE_CHECKING:
@@ -77,8 +75,6 @@ __all__ = ["CsxPosterior", "fit_csx"]
 
 logger = logging.getLogger(__name__)
 
-ITERATIONS_PER_POPULATION = 1000
-MAX_ITERATIONS_PER_POPULATION = 10_000
 #: Where learned phi (and all psi) begin, first chain to last: far apart, so that chains that
 #: agree have forgotten it. (delta is integrated out, or drawn first.) A single chain begins at
 #: 1e-2; the reference tool's, and the first of several of its kind, at 1.
@@ -197,34 +193,24 @@ def fit_csx(
     Each marginal effect is z / sqrt(n) with the variant's own n; the likelihood's N_k is the
     median n of the population.
     """
-    values = _phi_values(phi)
-    n_populations = max(len(sumstats_by_population), 1)
-    if until is not None:
-        _check_until(until, n_iter, n_burnin, tolerance)
-        if max_iter is None:
-            max_iter = MAX_ITERATIONS_PER_POPULATION * n_populations
-        n_iter, n_burnin = max_iter, max_iter // 2
-    elif max_iter is not None:
-        raise SettingsError(
-            f"max_iter={max_iter} is for until='converged'; n_iter is the length of a run",
-        )
-    if n_iter is None:
-        n_iter = ITERATIONS_PER_POPULATION * n_populations
-        if n_burnin is not None:
-            n_iter = max(n_iter, 2 * n_burnin)
-    if n_burnin is None:
-        n_burnin = n_iter // 2
-    _check(a, b, n_iter, n_burnin, thin, n_chains, psi_max, target)
-    if max_draws < 1:
-        raise SettingsError(f"max_draws={max_draws} must be at least 1")
-    if ld_dtype not in ("float32", "int16", "int8"):
-        raise SettingsError(f"ld_dtype={ld_dtype!r} is not one of 'float32', 'int16', 'int8'")
-    if ld_dtype == "int8" and (psi_max is None or psi_max > 1.0):
-        raise SettingsError(
-            f"ld_dtype='int8' with psi_max={psi_max}: rounding makes blocks indefinite by up to "
-            "0.2, which only psi_max of at most 1 outweighs",
-            remedy="use ld_dtype='int16'",
-        )
+    plan = plan_run(
+        max(len(sumstats_by_population), 1),
+        phi=phi,
+        a=a,
+        b=b,
+        n_iter=n_iter,
+        n_burnin=n_burnin,
+        thin=thin,
+        n_chains=n_chains,
+        target=target,
+        psi_max=psi_max,
+        max_draws=max_draws,
+        until=until,
+        tolerance=tolerance,
+        max_iter=max_iter,
+        ld_dtype=ld_dtype,
+    )
+    values = plan.phi
     model = build_model(
         sumstats_by_population,
         ld_by_population,
@@ -246,8 +232,8 @@ def fit_csx(
         a=float(a),
         b=float(b),
         psi_max=psi_max,
-        n_iter=int(n_iter),
-        n_burnin=int(n_burnin),
+        n_iter=plan.n_iter,
+        n_burnin=plan.n_burnin,
         thin=int(thin),
         seed=int(seed),
         n_threads=count_threads(n_threads if client is None else n_threads or 1),
@@ -286,71 +272,10 @@ def fit_csx(
             phi_per_chromosome=phi_per_chromosome,
             until=until,
             tolerance=float(tolerance),
-            max_iter=max_iter,
+            max_iter=plan.max_iter,
             ld_dtype=ld_dtype,
         ),
     )
     for warning in posterior.warnings:
         logger.warning("%s", warning)
     return posterior
-
-
-def _phi_values(
-    phi: Literal["auto"] | float | Sequence[float | str] | None,
-) -> tuple[float | None, ...]:
-    """Return the values of phi to fit, None for a learned one."""
-    given = [phi] if phi is None or isinstance(phi, (str, int, float, np.number)) else list(phi)
-    values: list[float | None] = []
-    for one in given:
-        if one is None or one == "auto":
-            values.append(None)
-            continue
-        try:
-            number = float(one)
-        except (TypeError, ValueError):
-            number = math.nan
-        if not (math.isfinite(number) and number > 0):
-            raise SettingsError(
-                f"phi={one!r} is not 'auto' or a positive number",
-                remedy="give phi='auto', one number such as 1e-2, or a list of numbers",
-            )
-        values.append(number)
-    if not values or len(set(values)) < len(values):
-        raise SettingsError(f"the grid of phi is empty or repeats a value: {given}")
-    return tuple(values)
-
-
-def _check_until(until: str, n_iter: int | None, n_burnin: int | None, tolerance: float) -> None:
-    if until != "converged":
-        raise SettingsError(f"until={until!r} is not 'converged'")
-    if n_iter is not None or n_burnin is not None:
-        raise SettingsError(
-            f"until='converged' finds the length; n_iter={n_iter} and n_burnin={n_burnin} set it",
-            remedy="give max_iter, the most iterations",
-        )
-    if not 0 < tolerance < 1:
-        raise SettingsError(f"tolerance={tolerance} is not between 0 and 1")
-
-
-def _check(
-    a: float,
-    b: float,
-    n_iter: int,
-    n_burnin: int,
-    thin: int,
-    n_chains: int,
-    psi_max: float | None,
-    target: str,
-) -> None:
-    if target not in ("posterior", "reference"):
-        raise SettingsError(f"target={target!r} is not one of 'posterior', 'reference'")
-    for name, value in (("a", a), ("b", b), ("psi_max", psi_max)):
-        if value is not None and not (math.isfinite(value) and value > 0):
-            raise SettingsError(f"{name}={value} must be a positive number")
-    if thin < 1 or n_chains < 1:
-        raise SettingsError(f"thin={thin} and n_chains={n_chains} must be at least 1")
-    if n_burnin < 0 or n_iter - n_burnin < thin:
-        raise SettingsError(
-            f"n_iter={n_iter} leaves no draw after a burn-in of {n_burnin} with thin={thin}",
-            remedy="raise n_iter, or lower n_burnin or thin",
-        )

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prs.weights.csx_model import CsxModel
+from prs.weights.csx_settings import FIRST_WINDOW
 from prs.weights.diagnostics import effective_sample_size, split_rhat
 
 __all__ = [
@@ -29,8 +30,7 @@ __all__ = [
 
 MAX_RHAT = 1.05
 MIN_ESS = 50.0
-#: Iterations of the first window of a run of unknown length, and the ratio of windows' ends.
-FIRST_WINDOW = 100
+#: The ratio of windows' ends in a run of unknown length.
 WINDOW_RATIO = 2.0**0.5
 
 
