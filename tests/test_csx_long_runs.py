@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import random
@@ -19,6 +20,7 @@ from test_csx import INTERPRETED, reference_inputs, settings, study
 from prs.cli import main
 from prs.errors import CheckpointError, SettingsError
 from prs.pipeline import run_study
+from prs.weights import csx_run
 from prs.weights.csx import fit_csx
 from prs.weights.csx_chain import Chains
 from prs.weights.csx_checkpoint import remove_checkpoint
@@ -78,28 +80,60 @@ def test_a_run_stopped_at_any_iteration_goes_on_to_the_same_bits(tmp_path, kind,
     assert not list(tmp_path.iterdir())
 
 
-def endless_kills(n_kills, longest, tmp_path):
-    """Kill -9 a run again and again, at any moment; it ends with the bits of an unbroken one."""
+class Watched:
+    """A run in a process of its own, which tells how far it is and whether it is saving."""
+
+    def __init__(self, model, chosen, path):
+        fork = multiprocessing.get_context("fork")
+        self.told = fork.Array("i", 2, lock=False)  # iterations of this process; saving or not
+        self.process = fork.Process(target=self._run, args=(model, chosen, path))
+        self.process.start()
+
+    def _run(self, model, chosen, path):
+        step, save = Chains.step, csx_run.save_checkpoint
+
+        def told_step(chains, run, accumulate):
+            self.told[0] += 1
+            step(chains, run, accumulate)
+
+        def told_save(*args):
+            self.told[1] = 1
+            save(*args)
+            self.told[1] = 0
+
+        Chains.step, csx_run.save_checkpoint = told_step, told_save
+        run_chains(model, chosen, checkpoint=path, checkpoint_every=0)
+
+    def kill(self, n_iterations, saving, wait):
+        """Kill it some time after that many iterations, while it saves or while it does not."""
+        while self.process.is_alive() and (self.told[0] < n_iterations or self.told[1] != saving):
+            time.sleep(1e-4)
+        time.sleep(wait)
+        was_alive = self.process.is_alive()
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.join()
+        return was_alive
+
+
+def endless_kills(n_kills, tmp_path):
+    """Kill -9 a run again and again, all along it; it ends with the bits of an unbroken one."""
     model = build_model(*study())
-    chosen = settings(2, n_iter=600, n_burnin=200, keep_draws=True)
+    n_iter = 12 * n_kills  # more than it gets to between kills
+    chosen = settings(2, n_iter=n_iter, n_burnin=n_iter // 3, keep_draws=True)
     whole = run_chains(model, chosen)  # and the kernels are compiled
     path = tmp_path / "run.npz"
-    fork = multiprocessing.get_context("fork")
     clock = random.Random(n_kills)
-    n_killed = 0
-    for _ in range(n_kills):
-        child = fork.Process(
-            target=run_chains,
-            args=(model, chosen),
-            kwargs={"checkpoint": path, "checkpoint_every": 0},
-        )
-        child.start()
-        time.sleep(clock.uniform(0, longest))
-        if child.is_alive():
-            os.kill(child.pid, signal.SIGKILL)
-            n_killed += 1
-        child.join()
-    assert n_killed
+    reached, n_torn = [], 0
+    for i in range(n_kills):
+        run = Watched(model, chosen, path)
+        assert run.kill(clock.randint(1, 10), i % 2, clock.uniform(0, 2e-3)), "it had ended"
+        n_torn += len([file for file in tmp_path.iterdir() if file != path])
+        if path.exists():
+            with np.load(path) as saved:
+                reached.append(json.loads(str(saved["header"]))["iteration"])
+    assert reached == sorted(reached), "no kill may lose what was saved"
+    assert len(set(reached)) > n_kills / 2, reached  # killed all along the run,
+    assert n_torn > n_kills / 10  # and in the middle of writing
     same(run_chains(model, chosen, checkpoint=path), whole)
     assert [file.name for file in tmp_path.iterdir()] == ["run.npz"]
 
@@ -112,15 +146,9 @@ needs_fork = pytest.mark.skipif(
 
 @needs_fork
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_killed_run_goes_on_to_the_same_bits(tmp_path):
-    endless_kills(8, 0.2, tmp_path)
-
-
-@needs_fork
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_run_killed_a_hundred_times_goes_on_to_the_same_bits(tmp_path):
-    endless_kills(100, 0.1, tmp_path)
+@pytest.mark.parametrize("n_kills", [8, pytest.param(100, marks=pytest.mark.slow)])
+def test_a_run_killed_many_times_goes_on_to_the_same_bits(tmp_path, n_kills):
+    endless_kills(n_kills, tmp_path)
 
 
 def test_checkpoint_of_another_run_is_refused(tmp_path):
