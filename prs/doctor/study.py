@@ -11,6 +11,7 @@ from prs.errors import PrsError
 from prs.inputs.cohort import Cohort
 from prs.inputs.genotypes import Genotypes
 from prs.study import read_study
+from prs.study.early import check_people
 
 __all__ = ["check_study"]
 
@@ -59,6 +60,7 @@ def check_study(path: str | Path, *, n_threads: int | None = None) -> CheckRepor
     cohort: Cohort | None = None
     try:
         cohort = study.read_cohort()
+        check_people(study, cohort)
     except PrsError as error:
         early.append(finding_of_error(error, "cohort"))
     csx = study.methods.csx

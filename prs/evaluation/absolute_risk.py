@@ -15,7 +15,13 @@ from prs.errors import InvalidValueError, SettingsError
 from prs.evaluation.floors import OK, insufficient
 from prs.evaluation.intervals import Estimate, normal_quantile
 
-__all__ = ["absolute_risk", "age_risk_rows", "person_risks", "score_relative_risk"]
+__all__ = [
+    "absolute_risk",
+    "age_risk_rows",
+    "check_rates",
+    "person_risks",
+    "score_relative_risk",
+]
 
 Floats = NDArray[np.float64]
 
@@ -132,6 +138,27 @@ def _rates_of(table: pd.DataFrame | None, group: str) -> pd.DataFrame | None:
         if len(own):
             return own
     return None
+
+
+def check_rates(
+    incidence: pd.DataFrame,
+    mortality: pd.DataFrame | None,
+    *,
+    groups: Sequence[str],
+    ages: Sequence[float],
+) -> None:
+    """Raise InvalidValueError if the rates of a group that has some do not cover the ages.
+
+    Parameters
+    ----------
+    incidence, mortality, ages
+        See `age_risk_rows`.
+    groups : sequence of str
+    """
+    for group in groups:
+        own, other = _rates_of(incidence, group), _rates_of(mortality, group)
+        if own is not None and (mortality is None or other is not None):
+            absolute_risk(1.0, own, other, age_from=ages[0], age_to=ages[-1])
 
 
 def age_risk_rows(

@@ -14,16 +14,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from prs.errors import InvalidValueError, SettingsError
 from prs.inputs.builds import tell_build
-from prs.inputs.sumstats_dialects import LEVEL_ROLES, NUMERIC_ROLES, plan_columns
+from prs.inputs.sumstats_dialects import (
+    LEVEL_ROLES,
+    NUMERIC_ROLES,
+    ColumnPlan,
+    plan_columns,
+)
 from prs.inputs.sumstats_effects import Effects, check_columns
 from prs.inputs.sumstats_rows import Rows
 from prs.inputs.sumstats_vcf import gwas_vcf_as_table, is_gwas_vcf
 from prs.inputs.sumstats_yaml import read_side_file
-from prs.inputs.text_table import open_table
+from prs.inputs.text_table import TextTable, open_table
 from prs.provenance import digest_file
 from prs.variants import VariantTable
 
-__all__ = ["SumStats", "SumStatsSource", "read_sumstats"]
+__all__ = ["SumStats", "SumStatsSource", "read_sumstats", "recognise_sumstats"]
 
 logger = logging.getLogger(__name__)
 
@@ -229,14 +234,7 @@ def read_sumstats(
         raise SettingsError("a population name is needed", remedy="for example population='EUR'")
     if n is not None and not (np.isfinite(n) and n > 0):
         raise SettingsError(f"n = {n:g} is not a sample size")
-    table = open_table(path, _WHAT)
-    if is_gwas_vcf(table):
-        table = gwas_vcf_as_table(table)
-    plan = plan_columns(
-        table.header, path=table.path, columns=columns, effect=effect, need_effect=need_effect
-    )
-    if table.convert is not None:
-        plan = replace(plan, dialect="gwas-vcf")
+    table, plan = _open(path, columns, effect, need_effect)
     by_kind: dict[str, dict[str, str]] = {"text": {}, "numbers": {}, "levels": {}}
     for role, name in plan.columns.items():
         kind = "numbers" if role in NUMERIC_ROLES else "levels" if role in LEVEL_ROLES else "text"
@@ -248,6 +246,37 @@ def read_sumstats(
     del cells  # so that each column can go when it has been used
     rows = Rows(table, plan, text, numbers, levels, read_side_file(table.path))
     return _assemble(rows, population, n, need_n, need_effect)
+
+
+def recognise_sumstats(path: str | Path, *, columns: Mapping[str, str] | None = None) -> str:
+    """Read the header of summary statistics only, and return the dialect.
+
+    Parameters
+    ----------
+    path, columns
+        See `read_sumstats`.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is missing, empty, damaged or without a header.
+    ColumnError
+        If a column is missing.
+    """
+    return _open(path, columns, "auto", True)[1].dialect
+
+
+def _open(
+    path: str | Path, columns: Mapping[str, str] | None, effect: str, need_effect: bool
+) -> tuple[TextTable, ColumnPlan]:
+    """Open a file and say which of its columns plays which role."""
+    table = open_table(path, _WHAT)
+    if is_gwas_vcf(table):
+        table = gwas_vcf_as_table(table)
+    plan = plan_columns(
+        table.header, path=table.path, columns=columns, effect=effect, need_effect=need_effect
+    )
+    return table, plan if table.convert is None else replace(plan, dialect="gwas-vcf")
 
 
 def _assemble(

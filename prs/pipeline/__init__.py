@@ -93,6 +93,8 @@ def _run_stages(run: Run) -> Path:
         f"{run.target.n_variants:,} variants, {len(study.populations)} GWAS"
     )
     check_inputs(run)
+    for name in study.populations:  # all of them before the first LD: a bad row is no late news
+        run.statistics_of(name)
     references = {name: prepare_ld(run, name, pop) for name, pop in study.populations.items()}
     statistics = {
         name: harmonise_population(run, name, references[name]) for name in study.populations

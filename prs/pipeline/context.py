@@ -11,13 +11,13 @@ import numpy as np
 
 from prs.inputs.cohort import Cohort
 from prs.inputs.genotypes import Genotypes
-from prs.inputs.rates import read_rates
 from prs.inputs.sumstats import SumStats, read_sumstats
 from prs.matching import MatchReport
 from prs.quality import QcRules
 from prs.samples import match_samples
 from prs.stages import Stages
 from prs.study import Study
+from prs.study.early import check_files, check_people
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -77,6 +77,7 @@ class Run:
         self.stages = Stages(self.folder, say, force)
         self.target = study.open_target()
         self.cohort = self._read_cohort()
+        check_files(study)
         self.reports: list[MatchReport] = []
         self.statistics: dict[str, SumStats] = {}
         self.ld_files: dict[str, list[Path]] = {}
@@ -85,25 +86,20 @@ class Run:
         rules = msgspec.to_builtins(study.harmonise.qc)
         self.rules = QcRules(**{**rules, "exclude": tuple(rules["exclude"])})
         self.drawn: Path | None = None
-        rates = study.evaluation.absolute_risk  # read now: a bad table is no news for the end
-        self.incidence = None if rates is None else read_rates(study.file(rates.incidence))
-        self.mortality = (
-            None
-            if rates is None or rates.mortality is None
-            else read_rates(study.file(rates.mortality))
-        )
+        self.incidence, self.mortality = study.read_rates()
         self.chosen = Path()
         self.one_sample: list[Path] = []
 
     def _read_cohort(self) -> Cohort:
         cohort = self.study.read_cohort()
-        match_samples(
+        rows, _ = match_samples(
             cohort.samples,
             self.target.samples,
             what="the cohort",
             target_name=f"the genotypes {self.target.path}",
             path=self.study.file(self.study.target.cohort),
         )
+        check_people(self.study, cohort.take(rows))
         return cohort
 
     def reference_genotypes(self, name: str) -> Genotypes:

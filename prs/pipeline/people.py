@@ -12,7 +12,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from prs.ancestry.kinship import find_relatives, least_kinship, relatives_note
-from prs.errors import SettingsError
 from prs.files import write_table
 from prs.individuals import top_loci
 from prs.inputs.cohort import Cohort
@@ -104,13 +103,6 @@ def _method(run: Run, placed: list[Path]) -> Method:
     components = bool(placed or run.study.target.pcs)
     if wanted == "auto":
         return "mean+variance" if components else "none"
-    if wanted in ("mean", "mean+variance") and not components:
-        raise SettingsError(
-            f"normalise = {wanted!r} needs principal components",
-            remedy="name the cohort's columns (pcs = ...), or give reference genotypes",
-        )
-    if wanted == "empirical" and run.study.target.by is None:
-        raise SettingsError("normalise = 'empirical' needs ancestry labels")
     return wanted
 
 

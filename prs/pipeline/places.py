@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from prs.ancestry import assign_ancestry, compute_pcs, project
 from prs.evaluation.distance import genetic_distance
 from prs.files import write_table
-from prs.inputs.cohort import read_cohort
 from prs.pipeline.context import Run
 from prs.samples import SampleTable, match_samples
 
@@ -60,23 +59,13 @@ class Places:
         return at
 
 
-def _panels_are_shared(run: Run) -> bool:
-    """Say whether the populations' panels are different people of one fileset."""
-    populations = run.study.populations.values()
-    return (
-        len(populations) > 1
-        and len({str(p.reference) for p in populations}) == 1
-        and all(p.reference is not None and p.reference_samples is not None for p in populations)
-    )
-
-
 def place_people(run: Run) -> list[Path]:
     """Compute the panels' components and everybody's place among them; return the tables.
 
     Components need panels in one fileset, the people of each population listed; without such,
     nothing is made, and the cohort's own columns of components serve (`read_places`).
     """
-    if not _panels_are_shared(run):
+    if not run.study.panels_are_shared:
         return []
     outputs = [run.folder / "ancestry" / f"{name}.tsv" for name in ("people", "panels")]
     names = list(run.study.populations)
@@ -149,15 +138,7 @@ def read_places(run: Run, made: list[Path]) -> Places | None:
     target, wanted = run.study.target, run.study.evaluation.reference_ancestry
     if not target.pcs:
         return None
-    placed = read_cohort(
-        run.study.file(target.cohort),
-        outcome=target.outcome,
-        kind=target.kind,
-        time=target.time,
-        covariates=target.pcs,
-        labels=target.labels,
-        split=target.split,
-    )
+    placed = run.study.read_components()
     pcs = placed.covariates
     origins: dict[str, NDArray[np.bool_]] = {"everybody": np.ones(placed.n, bool)}
     if target.by is not None:

@@ -15,6 +15,8 @@ from prs.study.results import EvaluationSettings, ReportSettings
 from prs.study.sections import Section
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from prs.inputs.cohort import Cohort
     from prs.inputs.genotypes import Genotypes
 
@@ -84,6 +86,13 @@ class Study(Section, frozen=True):
 
     def read_cohort(self) -> Cohort:
         """Read the table of the target's people, as `prs.inputs.cohort.read_cohort` does."""
+        return self._read_people(self.target.covariates)
+
+    def read_components(self) -> Cohort:
+        """Read the cohort's own principal components (`Target.pcs`), as its covariates."""
+        return self._read_people(self.target.pcs)
+
+    def _read_people(self, covariates: list[str]) -> Cohort:
         from prs.inputs.cohort import read_cohort
 
         target = self.target
@@ -92,9 +101,39 @@ class Study(Section, frozen=True):
             outcome=target.outcome,
             kind=target.kind,
             time=target.time,
-            covariates=target.covariates,
+            covariates=covariates,
             labels=target.labels,
             split=target.split,
+        )
+
+    def read_rates(self) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
+        """Read incidence and mortality by age; None where the study names no such table."""
+        from prs.inputs.rates import read_rates
+
+        wanted = self.evaluation.absolute_risk
+        names = (None, None) if wanted is None else (wanted.incidence, wanted.mortality)
+        incidence, mortality = (None if n is None else read_rates(self.file(n)) for n in names)
+        return incidence, mortality
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """Names of the scores that are judged, in their order (`prs.weights.choose`)."""
+        names, ct, csx = list(self.populations), self.methods.ct, self.methods.csx
+        made = [] if ct is None else [f"ct_{name}" for name in ct.populations or names]
+        for label in () if csx is None else csx.fits(names):
+            made += ["csx_META", "csx_combined"] if label == "csx" else [label]
+        return tuple(made)
+
+    @property
+    def panels_are_shared(self) -> bool:
+        """Whether the populations' panels are different people of one fileset."""
+        populations = self.populations.values()
+        return (
+            len(populations) > 1
+            and len({str(p.reference) for p in populations}) == 1
+            and all(
+                p.reference is not None and p.reference_samples is not None for p in populations
+            )
         )
 
     def open_reference(self, name: str, *, everybody: bool = False) -> Genotypes | None:
