@@ -30,7 +30,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks import accuracy
+from benchmarks import accuracy, methods
 
 HERE = Path(__file__).parent
 NOTES = "<!-- notes -->"
@@ -72,7 +72,7 @@ def section_accuracy(options: argparse.Namespace, scratch: Path) -> Section:
         quick=options.quick,
         seed=options.seed,
         replicates=options.replicates,
-        prscsx=options.prscsx,
+        peers=methods.Peers.of(options),
     )
     summary = accuracy.summarise(judged)
     cost = pd.DataFrame(costs).groupby(["architecture", "method"], sort=False)
@@ -230,7 +230,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="folder of RESULTS.md, results.json and figures")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--replicates", type=int, help="simulated studies an architecture")
-    parser.add_argument("--prscsx", type=Path, help="a checkout of getian107/PRScsx")
+    methods.add_options(parser)
     parser.add_argument("--panel", type=Path, help="LD panels and statistics for csx")
     parser.add_argument("--gnomon", metavar="PYTHON", help="a Python that has gnomon-pgs")
     parser.add_argument("--gwaslab", metavar="PYTHON", help="a Python that has gwaslab")

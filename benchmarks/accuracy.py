@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.methods import MAIN, Result, Study, run_ours, run_plink, run_prscsx
+from benchmarks.methods import Peers, Result, Study, run_methods
 
 Row = dict[str, Any]
+MAIN = "EUR"
 
 
 @dataclass(frozen=True)
@@ -98,21 +99,7 @@ def simulate(folder: Path, size: Size, architecture: Architecture, seed: int) ->
         h2=architecture.h2,
         dirt=False,
     )
-    return Study(folder, n_gwas, size.iterations)
-
-
-def run_methods(study: Study, prscsx: Path | None) -> Iterator[Result]:
-    """Run each method that is there, one after the other."""
-    for method in ("ct", "cs", "csx"):
-        yield run_ours(method, study)
-    by_plink = run_plink(study)
-    if by_plink is not None:
-        yield by_plink
-    if prscsx is not None:
-        try:
-            yield run_prscsx(study, prscsx)
-        except RuntimeError as error:  # a peer that fails does not end the others
-            print(f"PRScsx.py failed: {error}", flush=True)
+    return Study.simulated(folder, size.iterations)
 
 
 def judge(study: Study, result: Result) -> Iterator[tuple[str, str, float, int]]:
@@ -128,10 +115,7 @@ def judge(study: Study, result: Result) -> Iterator[tuple[str, str, float, int]]
         rest = both - design @ np.linalg.lstsq(design, both, rcond=None)[0]
         return float(np.corrcoef(rest.T)[0, 1] ** 2)
 
-    tuning, test = (cohort["split"].to_numpy() == name for name in ("tuning", "test"))
-    if result.chosen_from:  # a grid: tuning people choose
-        best = max(columns, key=lambda name: r2(columns[name], tuning))
-        columns = {result.chosen_from[0]: columns[best]}
+    test = cohort["split"].to_numpy() == "test"
     for method, values in columns.items():
         for ancestry in dict.fromkeys(cohort["ancestry"]):
             who = test & (cohort["ancestry"].to_numpy() == ancestry)
@@ -139,7 +123,7 @@ def judge(study: Study, result: Result) -> Iterator[tuple[str, str, float, int]]
 
 
 def measure(
-    folder: Path, *, quick: bool, seed: int, replicates: int | None, prscsx: Path | None
+    folder: Path, *, quick: bool, seed: int, replicates: int | None, peers: Peers
 ) -> tuple[list[Row], list[Row]]:
     """Return one row a study, method and ancestry; and one row a study and method with its cost."""
     size = QUICK if quick else FULL
@@ -150,16 +134,20 @@ def measure(
             where = folder / f"study{a}_{replicate}"
             drawn = np.random.SeedSequence(seed, spawn_key=(a, replicate)).generate_state(1)[0]
             study = simulate(where, size, architecture, int(drawn))
-            for result in run_methods(study, prscsx):
+            for result in run_methods(study, peers):
                 common = {"architecture": architecture.name, "replicate": replicate + 1}
                 for method, ancestry, r2, n in judge(study, result):
                     accuracy.append(
                         {**common, "method": method, "ancestry": ancestry, "n": n, "r2": r2}
                     )
-                method = " and ".join(result.chosen_from or tuple(result.columns))
-                cost = {"seconds": result.wall, "cpu": result.cpu, "peak_mb": result.peak_mb}
+                method = " and ".join(result.columns)
+                cost = {
+                    "seconds": result.cost.wall,
+                    "cpu": result.cost.cpu,
+                    "peak_mb": result.cost.peak_mb,
+                }
                 costs.append({**common, "method": method, **cost})
-                print(f"{architecture.name} {replicate + 1}: {method}, {result.wall:.1f} s",
+                print(f"{architecture.name} {replicate + 1}: {method}, {result.cost.wall:.1f} s",
                       flush=True)  # fmt: skip
             shutil.rmtree(where)
     return accuracy, costs

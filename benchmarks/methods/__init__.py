@@ -1,0 +1,102 @@
+"""The methods that are compared: ours, and the peers that are found.
+
+Each is a function from a `Study` to a `Result`; `METHODS` lists them, `run_methods` runs those
+that are there. Peers get the statistics that prs has matched to the panel, the same people for LD
+and the same tuning people; each has its authors' recommended settings.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.methods.launch import program
+from benchmarks.methods.ours import run_ours
+from benchmarks.methods.prscsx import run_prscsx
+from benchmarks.methods.study import Result, Study
+from benchmarks.methods.thresholding import run_plink
+
+__all__ = ["METHODS", "Method", "Peers", "Result", "Study", "add_options", "run_methods"]
+
+
+@dataclass(frozen=True)
+class Peers:
+    """Where peers are that are not on the PATH and cannot be imported.
+
+    Attributes
+    ----------
+    prscsx : Path or None
+        A checkout of getian107/PRScsx.
+    """
+
+    prscsx: Path | None = None
+
+    @classmethod
+    def of(cls, options: argparse.Namespace) -> Peers:
+        """Return what the options of `add_options` say."""
+        return cls(**{name: getattr(options, name) for name in cls.__dataclass_fields__})
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add an option for each peer that has to be pointed at."""
+    parser.add_argument("--prscsx", type=Path, help="a checkout of getian107/PRScsx")
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to scores.
+
+    Attributes
+    ----------
+    name : str
+        Short name.
+    needs : str
+        What it is listed as among the programs found or not found; empty for ours.
+    find : callable
+        From `Peers` to whether it is there.
+    run : callable
+        From a `Study` and `Peers` to its `Result`.
+    """
+
+    name: str
+    needs: str
+    find: Callable[[Peers], bool]
+    run: Callable[[Study, Peers], Result]
+
+
+def _ours(name: str) -> Method:
+    return Method(name, "", lambda _: True, lambda study, _: run_ours(name, study))
+
+
+def _run_prscsx(study: Study, peers: Peers) -> Result:
+    assert peers.prscsx is not None
+    return run_prscsx(study, peers.prscsx)
+
+
+METHODS: tuple[Method, ...] = (
+    _ours("ct"),
+    _ours("cs"),
+    _ours("csx"),
+    Method(
+        "plink",
+        "plink1.9 + plink2",
+        lambda _: bool(program("plink1.9") and program("plink2")),
+        lambda study, _: run_plink(study),
+    ),
+    Method("prscsx", "PRScsx.py", lambda peers: peers.prscsx is not None, _run_prscsx),
+)
+
+
+def run_methods(study: Study, peers: Peers) -> Iterator[Result]:
+    """Run each method that is there; a peer that fails is named and left out."""
+    for method in METHODS:
+        if not method.find(peers):
+            continue
+        try:
+            yield method.run(study, peers)
+        except RuntimeError as error:
+            if not method.needs:
+                raise
+            print(f"{method.needs} failed: {error}", flush=True)
