@@ -1,4 +1,10 @@
-"""PRS-CSx by its authors' program, PRScsx.py of a checkout of getian107/PRScsx."""
+"""PRS-CSx by its authors' program, PRScsx.py of a checkout of getian107/PRScsx.
+
+The LD that it is given is computed by us, of the same people as ours (in double precision, the
+blocks that ours has), and scores are made by us: its time and memory are of the weights alone.
+Phi is learnt, a = 1, b = 0.5 and its own number of iterations are its defaults; `META` weights
+need no tuning, the combination of the populations' scores is what its authors recommend.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +18,29 @@ import pandas as pd
 
 import prs
 from benchmarks.methods.launch import Cost, run
-from benchmarks.methods.study import Result, Study
+from benchmarks.methods.study import Result, Study, combine, score_table
 
 #: The columns of its list of variants are read by place: all five populations, in this order.
 POPULATIONS = ("AFR", "AMR", "EAS", "EUR", "SAS")
+#: From NumPy 2.4 on arrays of one number are no longer numbers: its sampler, which tries again
+#: whatever goes wrong, then never ends. Here they are made numbers, and nothing else is changed.
+MENDED = """
+import runpy, sys
+import numpy as np
+folder = sys.argv.pop(1)
+sys.path.insert(0, folder)
+import gigrnd, mcmc_gtb
+one, gamma = gigrnd.gigrnd, np.random.gamma
+def number(x):
+    return x.item() if isinstance(x, np.ndarray) and x.size == 1 else x
+def flat(x):
+    return x[:, 0] if isinstance(x, np.ndarray) and x.shape[1:] == (1,) else x
+gigrnd.gigrnd = lambda *given: one(*map(number, given))
+np.random.gamma = lambda *given: number(gamma(*given))
+mcmc_gtb.zip = lambda *columns: zip(*map(flat, columns))
+sys.argv[0] = folder + "/PRScsx.py"
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 def write_panel(study: Study, folder: Path, populations: list[str]) -> None:
@@ -91,8 +116,8 @@ def run_program(
     return run(command, 1)
 
 
-def run_prscsx(study: Study, prscsx: Path) -> Result:
-    """Fit with PRScsx.py (META weights). LD and scores are made by us, and are not timed."""
+def fit_prscsx(study: Study, prscsx: Path, phi: float | None = None) -> tuple[pd.DataFrame, Cost]:
+    """Fit with PRScsx.py; return weights as `score_table` takes them, a column a population."""
     folder = study.folder / "prscsx"
     folder.mkdir(exist_ok=True)
     populations = study.populations
@@ -102,12 +127,37 @@ def run_prscsx(study: Study, prscsx: Path) -> Result:
         files.append(folder / f"{name}.txt")
         table = study.statistics_table(name)
         table[["SNP", "A1", "A2", "BETA", "SE"]].to_csv(files[-1], sep="\t", index=False)
-    target = study.open_target()
-    chromosomes = [int(chrom) for chrom in np.unique(target.variants.chrom)]
-    cost = run_program(
-        prscsx, folder, study.target, files, [study.n_people(name) for name in populations],
-        populations, chromosomes, folder, study.iterations,
-    )  # fmt: skip
-    parts = [prs.read_weights(path) for path in sorted(folder.glob("out_META_*.txt"))]
-    values = sum(prs.score(target, part, min_overlap=0).values[:, 0] for part in parts)
-    return Result(target.samples.iid, {"PRScsx.py: PRS-CSx, META": np.asarray(values)}, cost)
+    chromosomes = [str(chrom) for chrom in np.unique(study.open_target().variants.chrom)]
+    command = [
+        sys.executable, "-c", MENDED, str(prscsx), f"--ref_dir={folder}",
+        f"--bim_prefix={study.target}", f"--sst_file={','.join(map(str, files))}",
+        f"--n_gwas={','.join(str(study.n_people(name)) for name in populations)}",
+        f"--pop={','.join(populations)}", f"--chrom={','.join(chromosomes)}",
+        f"--out_dir={folder}", "--out_name=out", "--meta=TRUE", "--seed=1",
+    ]  # fmt: skip
+    if phi is not None:
+        command.append(f"--phi={phi}")
+    if study.iterations is not None:
+        command += [f"--n_iter={study.iterations}", f"--n_burnin={study.iterations // 2}"]
+    for old in folder.glob("out_*_pst_eff_*"):
+        old.unlink()
+    cost = run(command, 1)
+    key = ["CHR", "SNP", "BP", "A1", "A2"]
+    tables = []
+    for name in (*populations, "META"):
+        parts = sorted(folder.glob(f"out_{name}_pst_eff_*.txt"))
+        read = [pd.read_csv(part, sep="\t", header=None, names=[*key, name]) for part in parts]
+        tables.append(pd.concat(read).set_index(key))
+    return pd.concat(tables, axis=1).fillna(0.0).reset_index(), cost
+
+
+def run_prscsx(study: Study, prscsx: Path) -> Result:
+    """Fit with PRScsx.py: META weights, and populations' scores combined in tuning people."""
+    weights, cost = fit_prscsx(study, prscsx)
+    scores = score_table(study, weights, study.folder / "prscsx" / "weights.tsv")
+    members = scores.select(study.populations)
+    columns = {
+        "PRScsx.py: PRS-CSx, META": scores.select("META").values[:, 0],
+        "PRScsx.py: PRS-CSx, combined": combine(study, members, "PRS-CSx, combined"),
+    }
+    return Result(scores.samples.iid, columns, cost)
