@@ -90,6 +90,7 @@ def run_program(
     out: Path,
     iterations: int | None = None,
     seed: int = 1,
+    phi: float | None = None,
 ) -> Cost:
     """Run PRScsx.py on a panel folder, a .bim and files in its own format: OUT/out_POP_*.txt.
 
@@ -103,14 +104,18 @@ def run_program(
     iterations : int or None
         A half of them burn-in; None: its default.
     seed : int
+    phi : float or None
+        None: learnt.
     """
     command = [
-        sys.executable, str(prscsx / "PRScsx.py"), f"--ref_dir={panel}",
+        sys.executable, "-c", MENDED, str(prscsx), f"--ref_dir={panel}",
         f"--bim_prefix={target}", f"--sst_file={','.join(map(str, sumstats))}",
         f"--n_gwas={','.join(map(str, n_gwas))}", f"--pop={','.join(populations)}",
         f"--chrom={','.join(map(str, chromosomes))}",
         f"--out_dir={out}", "--out_name=out", "--meta=TRUE", f"--seed={seed}",
     ]  # fmt: skip
+    if phi is not None:
+        command.append(f"--phi={phi}")
     if iterations is not None:
         command += [f"--n_iter={iterations}", f"--n_burnin={iterations // 2}"]
     return run(command, 1)
@@ -127,21 +132,13 @@ def fit_prscsx(study: Study, prscsx: Path, phi: float | None = None) -> tuple[pd
         files.append(folder / f"{name}.txt")
         table = study.statistics_table(name)
         table[["SNP", "A1", "A2", "BETA", "SE"]].to_csv(files[-1], sep="\t", index=False)
-    chromosomes = [str(chrom) for chrom in np.unique(study.open_target().variants.chrom)]
-    command = [
-        sys.executable, "-c", MENDED, str(prscsx), f"--ref_dir={folder}",
-        f"--bim_prefix={study.target}", f"--sst_file={','.join(map(str, files))}",
-        f"--n_gwas={','.join(str(study.n_people(name)) for name in populations)}",
-        f"--pop={','.join(populations)}", f"--chrom={','.join(chromosomes)}",
-        f"--out_dir={folder}", "--out_name=out", "--meta=TRUE", "--seed=1",
-    ]  # fmt: skip
-    if phi is not None:
-        command.append(f"--phi={phi}")
-    if study.iterations is not None:
-        command += [f"--n_iter={study.iterations}", f"--n_burnin={study.iterations // 2}"]
+    chromosomes = [int(chrom) for chrom in np.unique(study.open_target().variants.chrom)]
     for old in folder.glob("out_*_pst_eff_*"):
         old.unlink()
-    cost = run(command, 1)
+    cost = run_program(
+        prscsx, folder, study.target, files, [study.n_people(name) for name in populations],
+        populations, chromosomes, folder, study.iterations, phi=phi,
+    )  # fmt: skip
     key = ["CHR", "SNP", "BP", "A1", "A2"]
     tables = []
     for name in (*populations, "META"):
