@@ -192,6 +192,18 @@ def test_little_overlap_and_a_misfit_are_refused(tmp_path):
         harmonise(sumstats, REFERENCE, eaf=EAF[:3])
 
 
+def test_a_list_of_rsids_with_a_few_positions_among_them_loses_nothing(tmp_path):
+    """Files without positions name the variants that have no rsid by theirs, as dbSNP lacks it."""
+    names = REFERENCE.id.copy()
+    names[:3] = [f"7:{pos}" for pos in REFERENCE.pos[:3]]
+    rows = make_rows(REFERENCE, EAF).assign(SNP=names).drop(columns=["CHR", "BP"])
+    found = harmonise(read(tmp_path, rows), REFERENCE, eaf=EAF)
+    assert found.report.n_kept == N
+    assert f"{N - 3} variants without a position placed by id" in found.report.notes
+    whole = harmonise(read(tmp_path, make_rows(REFERENCE, EAF)), REFERENCE, eaf=EAF)
+    assert np.array_equal(found.beta, whole.beta)
+
+
 def test_published_height_matches_its_genotypes(shared_data):
     genotypes = open_genotypes(shared_data / "geno" / "kg_eur_hm3_chr22")
     sumstats = read_sumstats(

@@ -24,6 +24,7 @@ from prs.matching import (
     VariantMatch,
     find_other_alleles,
     match_variants,
+    place_by_id,
 )
 from prs.variants import VariantTable
 
@@ -209,7 +210,11 @@ def harmonise(
         if eaf.shape != (len(variants),):
             raise SettingsError(f"eaf has shape {eaf.shape}, not ({len(variants)},)")
     what = f"{sumstats.population} summary statistics ({Path(sumstats.source.path).name})"
-    query, completed = _with_other_alleles(sumstats.variants, variants)
+    query, completed = sumstats.variants, []
+    if by == "auto":
+        query, completed = place_by_id(query, variants)
+    query, named = _with_other_alleles(query, variants)
+    completed += named
     match = match_variants(
         query,
         variants,

@@ -1,6 +1,8 @@
-"""Whether two lists of variants are on one genome build, told by ids and positions."""
+"""Ids and positions of two lists of variants: whether they are on one build, and who has which."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 from prs.errors import BuildMismatchError
 from prs.variants import VariantTable, chromosome_labels
 
-__all__ = ["check_build", "count_other_names"]
+__all__ = ["check_build", "count_other_names", "place_by_id"]
 
 #: Share of common ids whose positions must agree before two inputs count as one build.
 MIN_POSITION_AGREEMENT = 0.5
@@ -92,3 +94,36 @@ def count_other_names(query: NDArray[np.object_], target: NDArray[np.object_]) -
         if a.startswith("rs") and b.startswith("rs")
     )
     return [f"{moved:,} matched variants have another rsID (the position wins)"] if moved else []
+
+
+def place_by_id(query: VariantTable, target: VariantTable) -> tuple[VariantTable, list[str]]:
+    """Give variants without a position that of the target's variant of the same id.
+
+    Lists of rsids often name the variants that have none by their position (``22:17578680``).
+    Matched by position, as a list that has some, the others would be lost.
+
+    Parameters
+    ----------
+    query, target : VariantTable
+        Any order; duplicates allowed. Ids that the target repeats place nothing.
+
+    Returns
+    -------
+    query : VariantTable
+        As it was where all, or none, of its variants have a position, or the target has none.
+    notes : list of str
+        How many were placed.
+    """
+    unplaced = (query.chrom == 0) | (query.pos == 0)
+    if not target.has_positions or not unplaced.any() or unplaced.all():
+        return query, []
+    ids = pd.Index(target.id)
+    unique = ~ids.duplicated(keep=False) & (target.id != "") & (target.id != ".")
+    where = np.flatnonzero(unique)
+    rows = np.flatnonzero(unplaced)
+    hit = ids[where].get_indexer(pd.Index(query.id[rows]))
+    rows, at = rows[hit >= 0], where[hit[hit >= 0]]
+    chrom, pos = query.chrom.copy(), query.pos.copy()
+    chrom[rows], pos[rows] = target.chrom[at], target.pos[at]
+    placed = replace(query, chrom=chrom, pos=pos)
+    return placed, [f"{len(rows):,} variants without a position placed by id"]

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from prs.errors import SettingsError
@@ -17,6 +16,7 @@ from prs.matching import (
     VariantMatch,
     find_other_alleles,
     match_variants,
+    place_by_id,
 )
 from prs.variants import VariantTable
 from prs.weights.table import Weights
@@ -164,18 +164,7 @@ def match_weights(
 
 def _complete(variants: VariantTable, target: VariantTable) -> tuple[VariantTable, list[str]]:
     """Fill in positions by id, and other alleles by site, where the weights lack them."""
-    notes: list[str] = []
-    unplaced = (variants.chrom == 0) | (variants.pos == 0)
-    if target.has_positions and unplaced.any() and not unplaced.all():
-        ids = pd.Index(target.id)
-        unique = ~ids.duplicated(keep=False) & (target.id != "") & (target.id != ".")
-        where = np.flatnonzero(unique)
-        hit = ids[where].get_indexer(pd.Index(variants.id))
-        rows = np.flatnonzero(unplaced & (hit >= 0))
-        chrom, pos = variants.chrom.copy(), variants.pos.copy()
-        chrom[rows], pos[rows] = target.chrom[where[hit[rows]]], target.pos[where[hit[rows]]]
-        variants = replace(variants, chrom=chrom, pos=pos)
-        notes.append(f"{len(rows):,} variants without a position placed by id")
+    variants, notes = place_by_id(variants, target)
     nameless = np.flatnonzero(variants.other_allele == "")
     if len(nameless):
         other = variants.other_allele.copy()
