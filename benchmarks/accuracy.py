@@ -1,217 +1,197 @@
-"""Accuracy by ancestry, time and memory of each method on simulated studies of known truth."""
+"""Accuracy by ancestry of each method on simulated studies of known truth.
+
+Studies are made and judged beside each other, ``--jobs`` at a time; what methods cost is measured
+apart, one at a time (`benchmarks.costs`). Tuning people choose and combine, test people judge.
+"""
 
 from __future__ import annotations
 
-import math
+import argparse
+import hashlib
+import json
+import multiprocessing
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from benchmarks.methods import Peers, Result, Study, run_methods
+from benchmarks import accuracy_pages, worlds
+from benchmarks.accuracy_pages import TRUTH
+from benchmarks.methods import METHODS, Method, Peers, Result, Study
+from benchmarks.sections import Made, Row, Section
+from benchmarks.worlds import Architecture, Size
+from prs.files import write_atomically
 
-Row = dict[str, Any]
-MAIN = "EUR"
+__all__ = ["SECTION", "Task", "choose_methods", "judge", "make", "measure", "run_task"]
 
-
-@dataclass(frozen=True)
-class Architecture:
-    """One world: how the trait is made, and what there is to learn it from."""
-
-    name: str
-    n_causal: int
-    rg: float
-    h2: float
-    n_reference: int = 500
+#: Methods that take hours where others take a minute: they run on the base architecture only, and
+#: on its first studies only (``--peer-replicates``).
+LIMITED = ("prscsx",)
 
 
 @dataclass(frozen=True)
-class Size:
-    """How large the studies are."""
+class Task:
+    """One study, for a process of its own.
 
-    n_gwas: tuple[tuple[str, int], ...]
-    n_target: tuple[tuple[str, int], ...]
-    n_variants: int
-    n_chromosomes: int
-    sequence_length: int
-    n_founders: int
-    iterations: int | None
-    replicates: int
-    architectures: tuple[Architecture, ...]
+    Attributes
+    ----------
+    folder : Path
+        What is found is kept here; the study's files are not.
+    size : Size
+    architecture : Architecture
+    seed, replicate : int
+        The study's seed follows from both.
+    methods : tuple of str
+        Names of `METHODS`.
+    peers : Peers
+    """
 
+    folder: Path
+    size: Size
+    architecture: Architecture
+    seed: int
+    replicate: int
+    methods: tuple[str, ...]
+    peers: Peers
 
-QUICK = Size(
-    (("EUR", 10_000), ("AFR", 3_000)),
-    (("EUR", 600), ("AFR", 600), ("ADM", 400)),
-    2_000,
-    1,
-    6_000_000,
-    800,
-    400,
-    3,
-    (
-        Architecture("sparse, rg 1, h2 0.5", 30, 1.0, 0.5),
-        Architecture("polygenic, rg 0.6, h2 0.3", 600, 0.6, 0.3),
-        Architecture("polygenic, rg 0.9, h2 0.1, panel of 100", 600, 0.9, 0.1, 100),
-    ),
-)
-FULL = Size(
-    (("EUR", 50_000), ("AFR", 9_000), ("EAS", 9_000)),
-    (("EUR", 2_000), ("AFR", 2_000), ("EAS", 2_000), ("ADM", 1_000)),
-    15_000,
-    3,
-    15_000_000,
-    5_500,
-    None,
-    5,
-    (
-        Architecture("sparse (60 causal), rg 1, h2 0.5", 60, 1.0, 0.5),
-        Architecture("600 causal, rg 0.9, h2 0.4", 600, 0.9, 0.4),
-        Architecture("polygenic (6,000 causal), rg 0.9, h2 0.5", 6_000, 0.9, 0.5),
-        Architecture("600 causal, rg 0.6, h2 0.4", 600, 0.6, 0.4),
-        Architecture("600 causal, rg 0.9, h2 0.1", 600, 0.9, 0.1),
-        Architecture("600 causal, rg 0.9, h2 0.4, panel of 5,000", 600, 0.9, 0.4, 5_000),
-    ),
-)
+    @property
+    def kept(self) -> Path:
+        """Folder of what is found: its name tells this study from all others."""
+        size = {**vars(self.size), "base": None, "axes": None, "replicates": None}
+        what = repr((size, self.architecture, self.seed, self.replicate))
+        return self.folder / hashlib.sha256(what.encode()).hexdigest()[:16]
 
 
-def simulate(folder: Path, size: Size, architecture: Architecture, seed: int) -> Study:
-    """Make one study."""
-    import prs
+def choose_methods(
+    size: Size, architecture: Architecture, replicate: int, options: argparse.Namespace
+) -> tuple[str, ...]:
+    """Return the methods that are here and that run on this study."""
 
-    n_gwas = dict(size.n_gwas)
-    prs.simulate_study(
-        folder,
-        seed=seed,
-        n_gwas=n_gwas,
-        n_target=dict(size.n_target),
-        n_reference=architecture.n_reference,
-        n_variants=size.n_variants,
-        n_chromosomes=size.n_chromosomes,
-        sequence_length=size.sequence_length,
-        n_founders=size.n_founders,
-        n_causal=architecture.n_causal,
-        effect_correlation=architecture.rg,
-        h2=architecture.h2,
-        dirt=False,
-    )
-    return Study.simulated(folder, size.iterations)
+    def runs(method: Method) -> bool:
+        if options.methods and method.name not in options.methods:
+            return False
+        few = architecture != size.base or replicate >= options.peer_replicates
+        return method.find(Peers.of(options)) and not (method.name in LIMITED and few)
+
+    return tuple(method.name for method in METHODS if runs(method))
 
 
-def judge(study: Study, result: Result) -> Iterator[tuple[str, str, float, int]]:
-    """Yield method, ancestry, R2 and people: the test people, the covariates regressed out."""
-    cohort = pd.read_csv(study.folder / "cohort.tsv", sep="\t", dtype={"IID": str})
-    place = {str(iid): i for i, iid in enumerate(result.ids)}
-    rows = cohort["IID"].map(place).to_numpy()
-    columns = {name: values[rows] for name, values in result.columns.items()}
+def partial_r2(
+    score: NDArray[np.float64], outcome: NDArray[np.float64], covariates: NDArray[np.float64]
+) -> float:
+    """Return the squared correlation of two columns, covariates regressed out of both."""
+    design = np.column_stack([np.ones(len(outcome)), covariates])
+    both = np.column_stack([score, outcome])
+    rest = both - design @ np.linalg.lstsq(design, both, rcond=None)[0]
+    return float(np.corrcoef(rest.T)[0, 1] ** 2)
 
-    def r2(score: np.ndarray, who: np.ndarray) -> float:
-        design = np.column_stack([np.ones(who.sum()), cohort.loc[who, ["age", "sex"]]])
-        both = np.column_stack([score[who], cohort.loc[who, "trait"]])
-        rest = both - design @ np.linalg.lstsq(design, both, rcond=None)[0]
-        return float(np.corrcoef(rest.T)[0, 1] ** 2)
 
-    test = cohort["split"].to_numpy() == "test"
+def judge(
+    study: Study, columns: dict[str, NDArray[np.float64]], ids: NDArray[np.object_]
+) -> Iterator[Row]:
+    """Yield the R2 of each column in the test people of each ancestry."""
+    cohort = pd.read_csv(study.cohort, sep="\t", dtype={"IID": str})
+    place = pd.Index(ids.astype(str)).get_indexer(cohort["IID"])
+    covariates = cohort[list(study.covariates)].to_numpy(np.float64)
+    outcome = cohort[study.outcome].to_numpy(np.float64)
+    test = (cohort["split"] == "test").to_numpy()
     for method, values in columns.items():
         for ancestry in dict.fromkeys(cohort["ancestry"]):
-            who = test & (cohort["ancestry"].to_numpy() == ancestry)
-            yield method, str(ancestry), r2(values, who), int(who.sum())
+            who = test & (cohort["ancestry"] == ancestry).to_numpy()
+            r2 = partial_r2(values[place][who], outcome[who], covariates[who])
+            yield {"method": method, "ancestry": str(ancestry), "n": int(who.sum()), "r2": r2}
 
 
-def measure(
-    folder: Path, *, quick: bool, seed: int, replicates: int | None, peers: Peers
-) -> tuple[list[Row], list[Row]]:
-    """Return one row a study, method and ancestry; and one row a study and method with its cost."""
-    size = QUICK if quick else FULL
-    accuracy: list[Row] = []
-    costs: list[Row] = []
-    for a, architecture in enumerate(size.architectures):
-        for replicate in range(replicates or size.replicates):
-            where = folder / f"study{a}_{replicate}"
-            drawn = np.random.SeedSequence(seed, spawn_key=(a, replicate)).generate_state(1)[0]
-            study = simulate(where, size, architecture, int(drawn))
-            for result in run_methods(study, peers):
-                common = {"architecture": architecture.name, "replicate": replicate + 1}
-                for method, ancestry, r2, n in judge(study, result):
-                    accuracy.append(
-                        {**common, "method": method, "ancestry": ancestry, "n": n, "r2": r2}
-                    )
-                method = " and ".join(result.columns)
-                cost = {
-                    "seconds": result.cost.wall,
-                    "cpu": result.cost.cpu,
-                    "peak_mb": result.cost.peak_mb,
-                }
-                costs.append({**common, "method": method, **cost})
-                print(f"{architecture.name} {replicate + 1}: {method}, {result.cost.wall:.1f} s",
-                      flush=True)  # fmt: skip
-            shutil.rmtree(where)
-    return accuracy, costs
+def _judge_truth(study: Study) -> list[Row]:
+    """Judge the genetic value that the simulation gave each person."""
+    truth = pd.read_csv(study.folder / "truth_people.tsv.gz", sep="\t", dtype={"IID": str})
+    values = truth[f"g_{study.outcome}"].to_numpy(np.float64)
+    return list(judge(study, {TRUTH: values}, truth["IID"].to_numpy(object)))
 
 
-def summarise(accuracy: list[Row]) -> pd.DataFrame:
-    """Return the mean R2 over replicates and its 95 % interval (Student's t)."""
-    from scipy.stats import t
+def run_task(task: Task) -> list[Row]:
+    """Make a study, run its methods and judge them; what was kept is not run again.
 
-    rows = []
-    frame = pd.DataFrame(accuracy)
-    keys = ["architecture", "ancestry", "method"]
-    for key, part in frame.groupby(keys, sort=False):
-        n = len(part)
-        half = math.nan
-        if n > 1:
-            half = float(t.ppf(0.975, n - 1)) * float(part["r2"].std(ddof=1)) / math.sqrt(n)
-        mean = float(part["r2"].mean())
-        rows.append(
-            (*key, n, int(part["n"].mean()), mean, max(mean - half, 0.0), min(mean + half, 1.0))
-        )
-    return pd.DataFrame(rows, columns=[*keys, "replicates", "people", "r2", "lower", "upper"])
+    A peer that fails gives one row, with what it said.
+    """
+    found: dict[str, list[Row]] = {}
+    lacking = []
+    for name in ("truth", *task.methods):
+        kept = task.kept / f"{name}.json"
+        if kept.exists():
+            found[name] = json.loads(kept.read_text())
+        else:
+            lacking.append(name)
+    if lacking:
+        work = task.kept / "study"
+        shutil.rmtree(work, ignore_errors=True)
+        study = worlds.simulate(work, task.size, task.architecture, task.seed, task.replicate)
+        for name in lacking:
+            rows = _judge_truth(study) if name == "truth" else _run(name, study, task.peers)
+            found[name] = rows
+            if not any("failed" in row for row in rows):
+                with write_atomically(task.kept / f"{name}.json") as path:
+                    path.write_text(json.dumps(rows))
+        shutil.rmtree(work)
+    common = {"architecture": task.architecture.name, "replicate": task.replicate + 1}
+    return [{**common, **row} for name in ("truth", *task.methods) for row in found[name]]
 
 
-def order(names: list[str]) -> list[str]:
-    """Return the ancestries: the one of the large GWAS first, the admixed last."""
-    return sorted(names, key=lambda name: (name != MAIN, name == "ADM", name))
+def _run(name: str, study: Study, peers: Peers) -> list[Row]:
+    method = next(method for method in METHODS if method.name == name)
+    try:
+        result: Result = method.run(study, peers)
+    except RuntimeError as error:
+        if not method.needs:
+            raise
+        return [{"method": method.needs, "failed": str(error)[-500:]}]
+    return list(judge(study, result.columns, result.ids))
 
 
-def draw(summary: pd.DataFrame, path: Path) -> None:
-    """Draw a panel an architecture: R2 by ancestry, a colour a method."""
-    from matplotlib.figure import Figure
+def measure(options: argparse.Namespace, scratch: Path, size: Size) -> list[Row]:
+    """Return one row a study, method and ancestry.
 
-    from prs.figures.style import in_house_style, new_figure, png_bytes
+    The first studies of all architectures come first, so that a run that is stopped has some of
+    each.
+    """
+    folder = (options.scratch or scratch) / "accuracy"
+    peers = Peers.of(options)
+    tasks = [
+        Task(folder, size, architecture, options.seed, replicate,
+             choose_methods(size, architecture, replicate, options), peers)
+        for replicate in range(options.replicates or size.replicates)
+        for architecture in size.architectures
+    ]  # fmt: skip
+    rows: list[Row] = []
+    for done, (task, found) in enumerate(zip(tasks, _run_all(tasks, options.jobs), strict=True), 1):
+        print(f"{done} of {len(tasks)}: {task.architecture.name}, study {task.replicate + 1}",
+              flush=True)  # fmt: skip
+        rows += found
+    return rows
 
-    colors = ("#0072B2", "#56B4E9", "#009E73", "#CC79A7", "#D55E00", "#E69F00", "#222222")
 
-    @in_house_style
-    def make() -> Figure:
-        panels = list(dict.fromkeys(summary["architecture"]))
-        methods = list(dict.fromkeys(summary["method"]))
-        columns = min(3, len(panels))
-        rows = -(-len(panels) // columns)
-        figure = new_figure(3.6 * columns, 3.0 * rows + 0.6)
-        axes = figure.subplots(rows, columns, squeeze=False)
-        for ax, name in zip(np.ravel(axes), panels, strict=False):
-            part = summary[summary["architecture"] == name]
-            groups = order(list(dict.fromkeys(part["ancestry"])))
-            for i, method in enumerate(methods):
-                own = part[part["method"] == method].set_index("ancestry").reindex(groups)
-                x = np.arange(len(groups)) + 0.75 * ((i + 0.5) / len(methods) - 0.5)
-                color = colors[i % len(colors)]
-                ax.vlines(x, own["lower"], own["upper"], color=color, lw=1.4)
-                ax.plot(x, own["r2"], "o", ms=4.5, color=color, label=method)
-            ax.set_xticks(np.arange(len(groups)), groups)
-            ax.set_title(name, fontsize=8.5)
-            top = float(part["r2"].max())
-            ax.set_ylim(0, 1.25 * top)  # intervals of few replicates may be far wider
-            ax.grid(visible=False, axis="x")
-        for ax in np.ravel(axes)[len(panels) :]:
-            ax.set_axis_off()
-        axes[0, 0].set_ylabel("R² in test people")
-        handles, labels = axes[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=7.5)
-        return figure
+def _run_all(tasks: list[Task], jobs: int) -> Iterator[list[Row]]:
+    """Yield what each study gives, in order."""
+    if jobs == 1:
+        yield from map(run_task, tasks)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        yield from pool.map(run_task, tasks)
 
-    path.write_bytes(png_bytes(make()))
+
+def make(options: argparse.Namespace, scratch: Path) -> Made:
+    """Measure, and say what was found."""
+    size = worlds.QUICK if options.quick else worlds.FULL
+    rows = measure(options, scratch, size)
+    failed = [row for row in rows if "failed" in row]
+    judged = pd.DataFrame([row for row in rows if "failed" not in row])
+    return accuracy_pages.present(judged, failed, size, options.against)
+
+
+SECTION = Section("accuracy", "Accuracy on simulated studies", make)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -22,49 +21,123 @@ def command(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
 
 
 def test_a_section_replaces_its_own_part_and_keeps_notes(command) -> None:  # type: ignore[no-untyped-def]
+    from benchmarks.results import replace_section
+
     text = (
-        "# Results\n\n## One: old\n\nfigures\n\n<!-- notes -->\n\nWe saw this.\n\n## Two\n\nmore\n"
+        "# Results\n\n## One: old\n\n<!-- section one -->\n\nfigures\n\n<!-- notes -->\n\n"
+        "We saw this.\n\n## One and a half\n\nmore\n"
     )
-    new = command.replace_section(text, command.Section("One", "| a |"))
+    new = replace_section(text, "one", "One: new", "| a |")
     assert "figures" not in new
-    assert new.index("| a |") < new.index("We saw this.") < new.index("## Two")
-    assert command.replace_section(new, command.Section("One", "| a |")) == new
-    added = command.replace_section(new, command.Section("Three", "third"))
+    assert "One: old" not in new
+    assert new.index("| a |") < new.index("We saw this.") < new.index("## One and a half\n\nmore\n")
+    assert replace_section(new, "one", "One: new", "| a |") == new
+    added = replace_section(new, "three", "Three", "third")
     assert added.startswith(new.rstrip())
-    assert added.endswith("## Three\n\nthird\n")
+    assert added.endswith("## Three\n\n<!-- section three -->\n\nthird\n")
 
 
-def test_unknown_sections_and_missing_panels_are_refused(command) -> None:  # type: ignore[no-untyped-def]
-    for wrong in (["--only", "speed"], ["--only", "csx"]):
+def test_what_is_not_there_is_refused(command) -> None:  # type: ignore[no-untyped-def]
+    for wrong in (["--only", "speed"], ["--only", "csx"], ["--methods", "guess"]):
         with pytest.raises(SystemExit):
             command.parse(wrong)
+
+
+def test_a_section_that_fails_ends_in_status_1_after_the_others(  # type: ignore[no-untyped-def]
+    command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmarks.sections import Made, Page, Section
+
+    def fail(*_: object) -> Made:
+        raise ValueError("no luck")
+
+    page = Page("good_page", "Good", "what is seen", b"\x89PNG", "| a |")
+    made = Made("fine", {"rows": [{"a": 1.5, "b": float("nan")}]}, (page,))
+    sections = {
+        "bad": Section("bad", "Bad", fail),
+        "good": Section("good", "Good", lambda *_: made),
+        "long": Section("long", "Long", fail, quick=False),
+    }
+    monkeypatch.setattr(command, "SECTIONS", sections)
+    (tmp_path / "results.json").write_text('{"sections": {"bad": {"seed": 7}}}')
+    assert command.main(["--quick", "--seed", "4", "--out", str(tmp_path)]) == 1
+    text = (tmp_path / "RESULTS.md").read_text()
+    assert "## Good" in text
+    assert "## Bad" not in text
+    assert "[Good](pages/good_page.md)" in text
+    shown = (tmp_path / "pages" / "good_page.md").read_text()
+    assert "python -m benchmarks --quick --seed 4" in shown
+    assert "![Good](good_page.png)" in shown
+    assert (tmp_path / "pages" / "good_page.png").read_bytes() == b"\x89PNG"
+    record = json.loads((tmp_path / "results.json").read_text())["sections"]
+    assert record["bad"] == {"seed": 7}  # of an earlier run: kept
+    assert record["good"]["seed"] == 4
+    assert record["good"]["tables"]["rows"] == [{"a": 1.5, "b": None}]
+    assert {"processor", "cores", "versions"} <= set(record["good"]["machine"])
+
+
+def test_a_difference_is_of_the_same_studies(command) -> None:  # type: ignore[no-untyped-def]
+    """Studies that differ much, methods that do not: R2 0.1, 0.3, 0.5; each 0.01 below, then 0.02.
+
+    The differences -0.01, -0.02 have mean -0.015 and s.d. 0.005 sqrt(2); with two studies the
+    half-width is t(0.975, 1 df) s.d. / sqrt(2) = 12.706 x 0.005 = 0.0635.
+    """
+    from benchmarks.accuracy_pages import summarise
+
+    r2 = {"a": [0.1, 0.3, 0.5], "b": [0.09, 0.28]}
+    judged = pd.DataFrame(
+        [
+            {"architecture": "x", "replicate": i, "method": method, "ancestry": "EUR", "n": 50,
+             "r2": value}
+            for method, values in r2.items()
+            for i, value in enumerate(values)
+        ]
+    )  # fmt: skip
+    summary = summarise(judged, "a").set_index("method")
+    assert summary.loc["a", "r2"] == pytest.approx(0.3)
+    assert summary.loc["a", "difference_half"] == 0
+    assert summary.loc["b", "studies"] == 2
+    assert summary.loc["b", "difference"] == pytest.approx(-0.015)
+    assert summary.loc["b", "difference_half"] == pytest.approx(12.706 * 0.005, rel=1e-4)
+    assert summarise(judged, "nobody")["difference"].isna().all()
 
 
 @pytest.mark.slow
 def test_a_seed_gives_the_same_accuracies(  # type: ignore[no-untyped-def]
     command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from benchmarks import accuracy
+    """And so do results that were kept, and other numbers of studies at once."""
+    pytest.importorskip("msprime")
+    from benchmarks import worlds
 
-    world = accuracy.Architecture("small", 20, 0.8, 0.5, 60)
-    tiny = replace(
-        accuracy.QUICK, n_gwas=(("EUR", 2000), ("AFR", 800)), n_variants=300,
-        n_target=(("EUR", 120), ("AFR", 120), ("ADM", 120)), sequence_length=1_000_000,
-        n_founders=150, iterations=60, replicates=2, architectures=(world,),
-    )  # fmt: skip
-    monkeypatch.setattr(accuracy, "QUICK", tiny)
-    tables = []
-    for name in ("a", "b"):
-        out = tmp_path / name
-        command.main(["--quick", "--only", "accuracy", "--seed", "3", "--out", str(out)])
-        record = json.loads((out / "results.json").read_text())
-        assert record["seed"] == 3
-        assert {"processor", "cores", "versions"} <= set(record["machine"])
-        tables.append(pd.DataFrame(record["sections"]["accuracy"]["tables"]["accuracy"]))
-        assert (out / "accuracy.png").read_bytes().startswith(b"\x89PNG")
-        assert "## Accuracy" in (out / "RESULTS.md").read_text()
-    pd.testing.assert_frame_equal(*tables)
-    assert {"prs: C+T, stacked", "prs: PRS-CS", "prs: PRS-CSx, combined"} <= set(
-        tables[0]["method"]
+    tiny = worlds.Size(
+        n_gwas=(("EUR", 1000), ("AFR", 400)),
+        n_target=(("EUR", 80), ("AFR", 80), ("ADM", 80)),
+        n_variants=120,
+        n_chromosomes=1,
+        sequence_length=400_000,
+        n_founders=100,
+        iterations=40,
+        replicates=2,
+        base=worlds.Architecture(20, 0.8, 0.5, 60),
+        axes=(worlds.Axis("rg", "Effects", "correlation", "rg", (0.8,)),),
     )
-    assert set(tables[0]["ancestry"]) == {"EUR", "AFR", "ADM"}
+    monkeypatch.setattr(worlds, "QUICK", tiny)
+    tables = []
+    for name, more in (("a", []), ("b", ["--jobs", "1"]), ("c", [])):
+        out = tmp_path / name
+        more = more or ["--scratch", str(tmp_path / "kept"), "--jobs", "2"]
+        wanted = ["--quick", "--only", "accuracy", "--seed", "3", "--methods", "ct,csx"]
+        assert command.main([*wanted, "--out", str(out), *more]) == 0
+        record = json.loads((out / "results.json").read_text())
+        tables.append(record["sections"]["accuracy"]["tables"])
+        assert (out / "pages" / "accuracy_rg.png").read_bytes().startswith(b"\x89PNG")
+        assert "## Accuracy" in (out / "RESULTS.md").read_text()
+    assert tables[0] == tables[1] == tables[2]
+    frame = pd.DataFrame(tables[0]["accuracy"])
+    assert {"prs: C+T, stacked", "prs: PRS-CSx, combined", "true genetic value"} <= set(
+        frame["method"]
+    )
+    assert set(frame["ancestry"]) == {"EUR", "AFR", "ADM"}
+    truth = frame[frame["method"] == "true genetic value"]
+    assert truth["r2"].between(0.2, 0.8).all()
