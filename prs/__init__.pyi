@@ -55,11 +55,11 @@ from .simulate import simulate_study as simulate_study
 from .study import Study as Study
 from .study import read_study as read_study
 from .variants import VariantTable as VariantTable
+from .weights.best import select_best as select_best
 from .weights.clumping import Clumps as Clumps
 from .weights.clumping import clump as clump
 from .weights.combine import CombinedScore as CombinedScore
 from .weights.combine import combine as combine
-from .weights.combine import select_best as select_best
 from .weights.csx import CsxPosterior as CsxPosterior
 from .weights.csx import fit_csx as fit_csx
 from .weights.table import Weights as Weights

@@ -143,6 +143,11 @@ def test_combine_makes_one_score_of_many(
     said = ok(*common, "--method", "ridge", "--cross-fit", 3, "--out", tmp_path / "x")
     assert "held-out folds" in said
     assert read_scores(tmp_path / "x.scores.tsv").n_samples == 480
+    ok(*common, "--method", "best", "--by", "ancestry", "--out", tmp_path / "by")
+    table = pd.read_csv(tmp_path / "by.combination.tsv", sep="\t")
+    chosen = table[table["chosen"]].set_index("group")
+    assert list(chosen.index) == ["all"]  # 240 people: 120 an ancestry, and fewer than 50 cases
+    assert list(chosen["n"]) == [240]
     with pytest.raises(AssertionError, match="not linear"):
         ok(*common, "--method", "guess", "--out", tmp_path / "z")
 

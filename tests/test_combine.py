@@ -13,7 +13,9 @@ from prs.inputs.cohort import Cohort
 from prs.samples import SampleTable
 from prs.scoring import Scores
 from prs.variants import VariantTable
-from prs.weights.combine import combine, select_best
+from prs.weights.best import select_best
+from prs.weights.choose import choose_scores
+from prs.weights.combine import combine
 from prs.weights.table import Weights
 
 
@@ -159,6 +161,87 @@ def test_the_best_column() -> None:
     flat = Scores(**{**vars(scores), "values": np.ones((900, 3))})
     with pytest.raises(SettingsError, match="no score varies"):
         select_best(flat, cohort)
+
+
+def two_ancestries(n: int = 1200, seed: int = 5, binary: bool = False) -> tuple[Scores, Cohort]:
+    """Scores of which "a" predicts in the three quarters that are EUR, and "b" in AFR."""
+    scores, cohort = people(n, seed=seed)
+    rng = np.random.default_rng(seed)
+    place = {iid: i for i, iid in enumerate(scores.samples.iid)}
+    a, b, _ = scores.values[[place[iid] for iid in cohort.ids]].T
+    signal = np.where(cohort.labels["ancestry"] == "EUR", a - 5, (b - 5) / 10)
+    y = signal + rng.normal(size=n)
+    y = (y > 0).astype(float) if binary else y
+    kind = "binary" if binary else "quantitative"
+    return scores, replace(cohort, outcome=y, outcome_kind=kind)
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_each_group_chooses_its_own_column(binary: bool) -> None:
+    scores, cohort = two_ancestries(binary=binary)
+    pooled = select_best(scores, cohort)
+    assert pooled.columns == ("a",)  # three quarters are EUR
+    best = select_best(scores, cohort, by="ancestry")
+    assert (best.groups[0], set(best.groups)) == ("all", {"all", "EUR", "AFR"})
+    table = best.table.set_index("group")
+    chosen = table[table["chosen"]]["score"].to_dict()
+    assert chosen == {"all": "a", "EUR": "a", "AFR": "b"}
+    # each group's figures are those of a choice among its people alone
+    for group in ("EUR", "AFR"):
+        alone = select_best(scores, cohort.take(cohort.labels["ancestry"] == group)).table
+        own = table.loc[group].reset_index(drop=True)[list(alone.columns)]
+        assert own.equals(alone)
+        assert (table.loc[group, "n"] == {"EUR": 600, "AFR": 200}[group]).all()
+    made = best.apply(scores, cohort).values[:, 0]
+    tuned = np.isin(scores.samples.iid, cohort.tuning().ids)
+    z = (scores.values - scores.values[tuned].mean(0)) / scores.values[tuned].std(0, ddof=1)
+    is_afr = np.isin(scores.samples.iid, cohort.ids[cohort.labels["ancestry"] == "AFR"])
+    np.testing.assert_allclose(made, np.where(is_afr, z[:, 1], z[:, 0]), rtol=1e-12)
+    with pytest.raises(SettingsError, match="without a label"):
+        select_best(scores, cohort, by="region")
+
+
+def test_a_group_of_few_takes_what_everybody_chose_and_says_so() -> None:
+    scores, cohort = two_ancestries()
+    best = select_best(scores, cohort, by="ancestry", min_people=201)
+    assert best.groups == ("all", "EUR")
+    assert best.notes == (
+        "ancestry AFR: 200 tuning people; it shares the column that everybody chose",
+    )
+    assert best.columns == ("a",)
+    _, binary = two_ancestries(binary=True)
+    cases = binary.tuning()
+    n = int(cases.outcome[cases.labels["ancestry"] == "AFR"].sum())
+    (note,) = select_best(scores, binary, by="ancestry", min_events=max(n, 200 - n)).notes
+    assert f"AFR: {n} cases and {200 - n} controls" in note
+    # events in time count, however few people are without one
+    timed = replace(binary, outcome_kind="survival", time=np.ones(binary.n))
+    assert select_best(scores, timed, by="ancestry", min_events=n).notes == ()
+    (note,) = combine(scores, timed, by="ancestry", min_events=n + 1).notes
+    assert f"AFR: {n} events" in note
+
+
+def test_each_ancestry_has_the_phi_that_it_chose() -> None:
+    scores, cohort = two_ancestries()
+    # csx scores at two phi: at 1e-02 those of EUR are right, at 1e-04 those of AFR
+    values = np.column_stack([scores.values[:, [0, 0, 2]], scores.values[:, [1, 1, 2]]])
+    values[:, [1, 4]] += np.random.default_rng(1).normal(size=(len(values), 2)) * [0.1, 1]
+    names = [f"csx_{p}_phi{phi}" for phi in ("1e-02", "1e-04") for p in ("META", "EUR", "AFR")]
+    n = np.ones(6, np.int64)
+    grid = replace(scores, values=values, names=tuple(names), n_used=n, n_missing=0 * n)
+    made, record = choose_scores(grid, cohort, cells_by="ancestry")
+    assert record["csx_META"]["chosen"] == "csx_META_phi1e-02"
+    assert record["csx_META"]["chosen_in"]["AFR"] == "csx_META_phi1e-04"
+    combined = made.select("csx_combined").values[:, 0]
+    for group, phi in (("EUR", "1e-02"), ("AFR", "1e-04")):
+        members = [f"csx_EUR_phi{phi}", f"csx_AFR_phi{phi}"]
+        alone = combine(grid, cohort, columns=members, by="ancestry").apply(grid, cohort)
+        here = np.isin(grid.samples.iid, cohort.ids[cohort.labels["ancestry"] == group])
+        np.testing.assert_allclose(combined[here], alone.values[here, 0], rtol=1e-12)
+    # everybody's choice is what it was, and is what the record's first table says
+    _, pooled = choose_scores(grid, cohort)
+    assert pooled["csx_META"]["chosen"] == record["csx_META"]["chosen"]
+    assert pooled["csx_META"]["table"] == record["csx_META"]["table"]
 
 
 def test_outcomes_that_allow_no_fit() -> None:

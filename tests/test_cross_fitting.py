@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 from test_combine import people
 
-from prs.cross_fitting import choose_cell, cross_fit_scores
+from prs.cross_fitting import choice_optimism, choose_cell, cross_fit_scores
 from prs.errors import SettingsError
 from prs.evaluation.evaluate import evaluate
 from prs.inputs.cohort import Cohort
@@ -102,3 +103,26 @@ def test_everything_that_a_study_chooses_is_cross_fitted() -> None:
             cohort,
             lambda s, c: (replace(s.select(s.names[0]), names=(next(flaky),)), None),
         )
+
+
+def test_a_choice_by_ancestry_is_cross_fitted_and_bootstrapped_as_such() -> None:
+    scores, cohort = grid(800, 4)
+    place = {iid: i for i, iid in enumerate(scores.samples.iid)}
+    cells = scores.values[[place[iid] for iid in cohort.ids]]
+    is_afr = cohort.labels["ancestry"] == "AFR"  # a quarter
+    y = np.where(is_afr, cells[:, 7], cells[:, 3]) + np.random.default_rng(4).normal(size=800)
+    cohort = replace(cohort, outcome=y)
+    own = partial(choose_scores, cells_by="ancestry")
+    fitted = cross_fit_scores(scores, cohort, own, n_folds=4)
+    for record in fitted.records:
+        assert record["ct_EUR"]["chosen_in"]["AFR"] == scores.names[7]
+        assert record["ct_EUR"]["chosen"] == scores.names[3]
+    # its correlation with the outcome in AFR is 1 / sqrt(2), and that of noise 0 (SE 0.07)
+    r = np.corrcoef(fitted.scores.values[is_afr, 0], y[is_afr])[0, 1]
+    assert abs(r - np.sqrt(0.5)) < 4 * 0.07
+    pooled = cross_fit_scores(scores, cohort, n_folds=4)
+    assert abs(np.corrcoef(pooled.scores.values[is_afr, 0], y[is_afr])[0, 1]) < 4 * 0.07
+    found = choice_optimism(scores, cohort, own, n_bootstrap=5)
+    both = np.concatenate([fitted.summary["r2_apparent"], found["apparent"]])
+    assert (both > 0.35).all()  # 0.5 where everybody has the right cell, 0.28 where EUR alone has
+    assert found["n_bootstrap"].tolist() == [5]

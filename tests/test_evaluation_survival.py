@@ -13,7 +13,8 @@ from prs.evaluation.survival import concordance, evaluate_survival
 from prs.inputs.cohort import Cohort, read_cohort
 from prs.inputs.cohort_columns import martingale_residuals
 from prs.samples import SampleTable
-from prs.weights.combine import combine, select_best
+from prs.weights.best import select_best
+from prs.weights.combine import combine
 from prs.weights.score_table import Scores
 
 

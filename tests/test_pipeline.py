@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -126,11 +127,15 @@ def test_times_to_an_event_and_panels_of_two_populations(
         small,
         ('outcome = "disease"', 'outcome = "event"\ntime = "years"'),
         ("[evaluation.prevalence]\nAAA = 0.4\nBBB = 0.4\n", ("[evaluation]\nhorizons = [5, 10]\n"
+         'choose_by = "ancestry"\n'
          '[evaluation.absolute_risk]\nincidence = "rates.txt"\n')),
     )  # fmt: skip
     run_study(study)
     (inputs,) = captured
     made = inputs.evaluation
+    choice = json.loads((tmp_path / "results" / "scores" / "choices.json").read_text())["ct_AAA"]
+    assert set(choice["chosen_in"]) == {"all", "AAA", "BBB"}
+    assert list(inputs.ct_grid.columns) == ["score", "metric", "value", "chosen"]
     assert made.outcome_kind == "survival"
     main = made.accuracy.set_index(["score", "group"]).loc[("csx_combined", "all")]
     assert main["c_lower"] > 0.5

@@ -154,7 +154,11 @@ def combine_command(
     ] = "linear",
     by: Annotated[
         str | None,
-        typer.Option("--by", metavar="COLUMN", help="Fit each of these groups on its own too."),
+        typer.Option(
+            "--by",
+            metavar="COLUMN",
+            help="Fit (or choose, with best) in each of these groups that has enough people too.",
+        ),
     ] = None,
     cross_fit: Annotated[
         int,
@@ -195,7 +199,7 @@ def combine_command(
 
     def fit(values: Scores, group: Cohort) -> CombinedScore:
         if method == "best":
-            return select_best(values, group, name=name)
+            return select_best(values, group, name=name, by=by)
         return combine(
             values,
             group,

@@ -56,11 +56,12 @@ def combine_scores(run: Run, path: Path) -> Path:
     split = run.cohort.split is not None
     run.chosen = final if split else folder / "chosen.scores.tsv"
     run.one_sample = [] if split else [folder / f"{n}.tsv" for n in ("cross_fit", "optimism")]
-    settings = run.study.evaluation
+    settings, by = run.study.evaluation, run.study.target.by
+    cells_by = by if settings.choose_by == "ancestry" else None
 
     def work() -> str:
         scores = read_scores(path)
-        choose = partial(choose_scores, by=run.study.target.by)
+        choose = partial(choose_scores, by=by, cells_by=cells_by)
         if split:
             chosen, record = choose(scores, run.cohort)
             write_scores(chosen, final)
@@ -74,6 +75,7 @@ def combine_scores(run: Run, path: Path) -> Path:
         "combine",
         settings={
             **msgspec.to_builtins(run.study.target),
+            "choose_by": settings.choose_by,
             **({} if split else {"folds": [settings.n_folds, settings.n_optimism]}),
             "seed": run.study.seed,
         },

@@ -175,6 +175,8 @@ def _check_evaluation(study: Study, fail: _Fail) -> None:
             "name the cohort's columns (pcs = ...), or give all populations one fileset of "
             "reference genotypes, with reference_samples",
         )
+    if judged.choose_by == "ancestry" and study.target.by is None:
+        fail('choose_by = "ancestry" needs ancestry labels', "choose_by")
     if judged.normalise == "empirical" and study.target.by is None:
         fail("normalise = 'empirical' needs ancestry labels", "normalise")
 

@@ -60,6 +60,11 @@ class EvaluationSettings(Section, frozen=True):
     n_optimism : int
         Bootstrap samples in which the whole choice is repeated, where the cohort has no split;
         0 for none.
+    choose_by : {"everybody", "ancestry"}
+        Who chooses a cell of clumping and thresholding, and phi of a grid: all tuning people
+        together, which is mostly the largest ancestry; or each ancestry that has at least 100 of
+        them, with 50 cases and 50 controls where it is a disease (the others take what everybody
+        chose).
     normalise : {"auto", "none", "mean", "mean+variance", "empirical"}
         How scores are put on one scale for all ancestries (`prs.normalise_scores`), for the
         people's table; "auto": mean and variance by principal components, if there are any.
@@ -78,6 +83,7 @@ class EvaluationSettings(Section, frozen=True):
     risk_thresholds: list[float] = []
     n_folds: int = 5
     n_optimism: int = 50
+    choose_by: Literal["everybody", "ancestry"] = "everybody"
     normalise: Literal["auto", "none", "mean", "mean+variance", "empirical"] = "auto"
     absolute_risk: AbsoluteRisk | None = None
 

@@ -1,4 +1,4 @@
-"""Combining scores: the linear combination, or the best column, found on tuning people only."""
+"""Combining scores: the linear combination, fitted on tuning people only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from prs.weights.ridge import fit_ridge
 from prs.weights.score_table import Scores
 from prs.weights.table import Weights
 
-__all__ = ["CombinedScore", "combine", "select_best"]
+__all__ = ["CombinedScore", "combine", "group_members", "require_variation", "tuning_people"]
 
 logger = logging.getLogger(__name__)
 
@@ -166,9 +166,9 @@ def combine(
         Name of the combined column.
     by : str, optional
         A label of the cohort: fit once for each of its groups, as Ruan et al. (2022) do for
-        each target population. Groups with fewer than `min_people` tuning people, or (binary)
-        fewer than `min_events` cases or controls, share the fit of all tuning people; `notes`
-        says so.
+        each target population. Groups with fewer than `min_people` tuning people, or fewer than
+        `min_events` cases or controls (survival: events), share the fit of all tuning people;
+        `notes` says so.
     nonnegative : bool
         Whether coefficients are kept at or above 0.
     penalty : {"none", "ridge"}
@@ -207,33 +207,14 @@ def combine(
     notes = [f"score {names[s]!r} does not vary and is left out" for s in np.flatnonzero(sd == 0)]
     sd = np.where(sd > 0, sd, 1.0)
     standardised = (values - mean) / sd
-    everybody = np.ones(tuning.n, dtype=bool)
-    members = {POOLED: everybody}
-    if by is not None:
-        if by not in tuning.labels:
-            raise SettingsError(
-                f"the cohort was read without a label {by!r}",
-                remedy=f"labels read: {', '.join(tuning.labels) or 'none'}",
-            )
-        labels = np.array([str(label) for label in tuning.labels[by]], dtype=object)
-        for group in dict.fromkeys(labels):
-            members[group] = labels == group
+    members, shared = group_members(tuning, by, min_people, min_events)
+    notes += [f"{note}; it shares the combination fitted on everybody" for note in shared]
     groups, coefficients, rows = [], [], []
     for group, mask in members.items():
-        outcome = tuning.outcome[mask]
-        n_cases = int((outcome == 1).sum()) if tuning.outcome_kind != "quantitative" else None
-        few = None
-        if group != POOLED:
-            if mask.sum() < min_people:
-                few = f"{mask.sum()} tuning people"
-            elif n_cases is not None and min(n_cases, mask.sum() - n_cases) < min_events:
-                few = f"{n_cases} cases and {mask.sum() - n_cases} controls for tuning"
-        if few:
-            notes.append(f"{by} {group}: {few}; it shares the combination fitted on everybody")
-            continue
         fitted, size = _fit(standardised[mask], tuning.take(mask), nonnegative, penalty, seed)
         groups.append(group)
         coefficients.append(fitted)
+        n_cases = _n_cases(tuning, mask)
         rows += [
             (group, score, fitted[s], mean[s], sd[s], int(mask.sum()), n_cases, size)
             for s, score in enumerate(names)
@@ -256,76 +237,63 @@ def combine(
     )
 
 
-def select_best(
-    scores: Scores,
-    cohort: Cohort,
-    columns: Sequence[str] | None = None,
-    *,
-    name: str | None = None,
-) -> CombinedScore:
-    """Choose the column that predicts best among tuning people (C+T cells, a phi grid).
-
-    Scores are first freed of the covariates by linear regression. The measure is AUC for a
-    binary outcome, and otherwise the share of the outcome's variance, left by the covariates,
-    that the score explains (negative where the score points the wrong way).
+def group_members(
+    tuning: Cohort, by: str | None, min_people: int = MIN_PEOPLE, min_events: int = MIN_EVENTS
+) -> tuple[dict[str, NDArray[np.bool_]], list[str]]:
+    """Return whom each group's own fit looks at, "all" first, and the groups without one.
 
     Parameters
     ----------
-    scores, cohort, columns
-        As for `combine`.
-    name : str, optional
-        Name of the result's column; default: that of the column chosen.
+    tuning : Cohort
+        N tuning people.
+    by : str or None
+        Label of the groups; None: everybody only.
+    min_people, min_events : int
+        See `combine`.
 
     Returns
     -------
-    CombinedScore
-        The chosen column, unchanged. `table` has one row a column, best first: score, metric
-        ("auc" or "r2"), value, chosen.
+    members : dict of str to ndarray of bool, shape (N,)
+    notes : list of str
+        Groups with too few people, and how few.
 
     Raises
     ------
     SettingsError
-        If there are no tuning people or no column varies among them.
+        If `by` is no label of the cohort.
     """
-    names = tuple(columns) if columns is not None else scores.names
-    tuning, values = tuning_people(scores.select(names), cohort)
-    _require_variation(tuning)
-    design = np.column_stack([np.ones(tuning.n), tuning.covariates])
-    residual = values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
-    # rounding leaves a constant column with residuals of this size, not with zeros
-    varies = residual.std(axis=0) > 1e-9 * np.maximum(np.abs(values).max(axis=0), 1e-300)
-    if not varies.any():
-        raise SettingsError("no score varies among the tuning people")
-    measured = np.full(len(names), np.nan)
-    if tuning.outcome_kind == "binary":
-        metric = "auc"
-        for s in np.flatnonzero(varies):
-            measured[s] = _auc(residual[:, s], tuning.outcome == 1)
-    else:
-        metric = "r2"
-        target = tuning.linear_target
-        left = target - design @ np.linalg.lstsq(design, target, rcond=None)[0]
-        for s in np.flatnonzero(varies):
-            r = np.corrcoef(residual[:, s], left)[0, 1]
-            measured[s] = np.sign(r) * r * r
-    best = int(np.nanargmax(measured))
-    table = pd.DataFrame(
-        {"score": list(names), "metric": metric, "value": measured, "chosen": False}
-    )
-    table.loc[best, "chosen"] = True
-    table = table.sort_values("value", ascending=False, kind="stable", na_position="last")
-    logger.info("chosen %s: %s %.4g", names[best], metric, measured[best])
-    return CombinedScore(
-        name=name or names[best],
-        columns=(names[best],),
-        groups=(POOLED,),
-        coefficients=np.ones((1, 1)),
-        mean=np.zeros(1),
-        sd=np.ones(1),
-        by=None,
-        tuning_ids=tuning.samples.iid,
-        table=table.reset_index(drop=True),
-    )
+    members = {POOLED: np.ones(tuning.n, dtype=bool)}
+    notes: list[str] = []
+    if by is None:
+        return members, notes
+    if by not in tuning.labels:
+        raise SettingsError(
+            f"the cohort was read without a label {by!r}",
+            remedy=f"labels read: {', '.join(tuning.labels) or 'none'}",
+        )
+    labels = np.array([str(label) for label in tuning.labels[by]], dtype=object)
+    for group in dict.fromkeys(labels):
+        mask = labels == group
+        n, n_cases = int(mask.sum()), _n_cases(tuning, mask)
+        few = None
+        if n < min_people:
+            few = f"{n} tuning people"
+        elif tuning.outcome_kind == "survival":  # the more events, the more it says
+            few = f"{n_cases} events for tuning" if (n_cases or 0) < min_events else None
+        elif n_cases is not None and min(n_cases, n - n_cases) < min_events:
+            few = f"{n_cases} cases and {n - n_cases} controls for tuning"
+        if few:
+            notes.append(f"{by} {group}: {few}")
+        else:
+            members[group] = mask
+    return members, notes
+
+
+def _n_cases(tuning: Cohort, mask: NDArray[np.bool_]) -> int | None:
+    """Return how many of some people are cases; None where nobody is one."""
+    if tuning.outcome_kind == "quantitative":
+        return None
+    return int((tuning.outcome[mask] == 1).sum())
 
 
 def tuning_people(scores: Scores, cohort: Cohort) -> tuple[Cohort, NDArray[np.float64]]:
@@ -342,20 +310,13 @@ def tuning_people(scores: Scores, cohort: Cohort) -> tuple[Cohort, NDArray[np.fl
     return tuning.take(here[known]), values[known]
 
 
-def _require_variation(tuning: Cohort) -> None:
+def require_variation(tuning: Cohort) -> None:
+    """Raise AncestryDataError where the outcome of the tuning people is one and the same."""
     if tuning.n < 2 or np.ptp(tuning.outcome) == 0:
         raise AncestryDataError(
             f"{tuning.outcome_name!r} has one value among the {tuning.n:,} tuning people",
             remedy="split the cohort so that the tuning people are like the others",
         )
-
-
-def _auc(score: NDArray[np.float64], is_case: NDArray[np.bool_]) -> float:
-    """Return the probability that a case scores above a control (ties: half)."""
-    ranks = pd.Series(score).rank().to_numpy()
-    n_cases = int(is_case.sum())
-    n_controls = len(score) - n_cases
-    return float((ranks[is_case].sum() - n_cases * (n_cases + 1) / 2) / (n_cases * n_controls))
 
 
 def _fit(
@@ -365,7 +326,7 @@ def _fit(
 
     The second is the size of the penalty, 0 without one.
     """
-    _require_variation(people)
+    require_variation(people)
     nuisance = np.column_stack([np.ones(people.n), people.covariates])
     scale = np.abs(nuisance).max(axis=0)  # birth years beside PCs: keep the problem well scaled
     nuisance = nuisance / np.where(scale > 0, scale, 1)
