@@ -210,7 +210,8 @@ def harmonise(
         if eaf.shape != (len(variants),):
             raise SettingsError(f"eaf has shape {eaf.shape}, not ({len(variants)},)")
     what = f"{sumstats.population} summary statistics ({Path(sumstats.source.path).name})"
-    query, completed = sumstats.variants, []
+    query = sumstats.variants
+    completed: list[str] = []
     if by == "auto":
         query, completed = place_by_id(query, variants)
     query, named = _with_other_alleles(query, variants)
