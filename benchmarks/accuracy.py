@@ -41,7 +41,7 @@ class Task:
     Attributes
     ----------
     folder : Path
-        What is found is kept here; the study's files are not.
+        What is found is kept here.
     size : Size
     architecture : Architecture
     seed, replicate : int
@@ -49,6 +49,8 @@ class Task:
     methods : tuple of str
         Names of `METHODS`.
     peers : Peers
+    keep : bool
+        Whether the study's files stay too, for methods that come later.
     """
 
     folder: Path
@@ -58,6 +60,7 @@ class Task:
     replicate: int
     methods: tuple[str, ...]
     peers: Peers
+    keep: bool
 
     @property
     def kept(self) -> Path:
@@ -128,16 +131,22 @@ def run_task(task: Task) -> list[Row]:
         else:
             lacking.append(name)
     if lacking:
-        work = task.kept / "study"
-        shutil.rmtree(work, ignore_errors=True)
-        study = worlds.simulate(work, task.size, task.architecture, task.seed, task.replicate)
+        work, made = task.kept / "study", task.kept / "made"
+        if made.exists():
+            study = Study.simulated(work, task.size.iterations)
+        else:
+            shutil.rmtree(work, ignore_errors=True)
+            study = worlds.simulate(work, task.size, task.architecture, task.seed, task.replicate)
+            made.touch()
         for name in lacking:
             rows = _judge_truth(study) if name == "truth" else _run(name, study, task.peers)
             found[name] = rows
             if not any("failed" in row for row in rows):
                 with write_atomically(task.kept / f"{name}.json") as path:
                     path.write_text(json.dumps(rows))
-        shutil.rmtree(work)
+        if not task.keep:
+            made.unlink()
+            shutil.rmtree(work)
     common = {"architecture": task.architecture.name, "replicate": task.replicate + 1}
     return [{**common, **row} for name in ("truth", *task.methods) for row in found[name]]
 
@@ -163,7 +172,8 @@ def measure(options: argparse.Namespace, scratch: Path, size: Size) -> list[Row]
     peers = Peers.of(options)
     tasks = [
         Task(folder, size, architecture, options.seed, replicate,
-             choose_methods(size, architecture, replicate, options), peers)
+             choose_methods(size, architecture, replicate, options), peers,
+             keep=options.scratch is not None)
         for replicate in range(options.replicates or size.replicates)
         for architecture in size.architectures
     ]  # fmt: skip
