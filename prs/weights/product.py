@@ -30,6 +30,9 @@ _CHUNK_BYTES = 1 << 22
 _MAX_CHUNK = 4096
 #: From this many scores on, one pass for all of them beats one pass for each.
 _MANY_SCORES = 8
+#: Numbers that the processor adds at once: many scores are padded with empty ones, as a rest
+#: that does not fill a vector costs as much as half a dozen scores.
+_VECTOR = 4
 
 
 def run_plan(
@@ -122,13 +125,14 @@ def _run_packed_plan(
     size = -(-size // GROUP) * GROUP
     mask, n_founders = _founder_mask(genotypes, n_words)
     n_scores = plan.n_scores
+    width = -(-n_scores // _VECTOR) * _VECTOR
     one_by_one = n_scores < _MANY_SCORES
     rows = np.zeros((size, n_words), dtype=np.uint64)
     index = np.empty((0 if one_by_one else size // 4, 4, n_words), dtype=np.uint64)
     counts = np.zeros((size, 3), dtype=np.int64)
     values = np.zeros((size, 4))
-    weights = np.zeros((size, n_scores))
-    totals = np.zeros((n_scores, 4, 8 * n_words) if one_by_one else (4, 8 * n_words, n_scores))
+    weights = np.zeros((size, width))
+    totals = np.zeros((n_scores, 4, 8 * n_words) if one_by_one else (4, 8 * n_words, width))
     n_missing = np.zeros((4, 8 * n_words), dtype=np.int64)
 
     def load(first: int, last: int) -> None:
@@ -162,12 +166,12 @@ def _run_packed_plan(
             values[:n_rows] = _code_values(
                 counts[:n_rows], n_founders, plan.is_turned[chunk], coding
             )
-            weights[:n_rows] = plan.weights[chunk]
+            weights[:n_rows, :n_scores] = plan.weights[chunk]
             weights[n_rows:] = 0
             run(add, *_cut(n_words, n_threads))
     people = genotypes.sample_index
     where = (people % 4, people // 4)
-    scores = totals[:, where[0], where[1]].T if one_by_one else totals[where]
+    scores = totals[:, where[0], where[1]].T if one_by_one else totals[where][:, :n_scores]
     lost = n_missing[where]
     absent = np.zeros(len(people))
     if coding.missing == "skip":
