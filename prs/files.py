@@ -19,7 +19,15 @@ from prs.errors import FileFormatError, OutputError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["existing_file", "read_bytes", "stream_bytes", "write_atomically", "write_table"]
+__all__ = [
+    "changed_error",
+    "existing_file",
+    "file_state",
+    "read_bytes",
+    "stream_bytes",
+    "write_atomically",
+    "write_table",
+]
 
 #: A compressed file may unpack to this many bytes whatever its own size, and beyond that to
 #: this many times its own size.
@@ -54,6 +62,21 @@ def existing_file(path: str | Path, what: str = "file") -> Path:
     if path.stat().st_size == 0:
         raise FileFormatError(f"{what} is empty (0 bytes)", path=path)
     return path
+
+
+def file_state(path: str | Path | int) -> tuple[int, int]:
+    """Return the size and the time of change of a file (or of an open one, by its number)."""
+    status = os.fstat(path) if isinstance(path, int) else Path(path).stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def changed_error(path: str | Path) -> FileFormatError:
+    """Return what to tell of a file that is not what it was when its reading began."""
+    return FileFormatError(
+        "has changed while it was being read",
+        path=path,
+        remedy="wait until whatever writes the file has finished, and run again",
+    )
 
 
 def _damaged(path: Path, kind: str, error: object) -> FileFormatError:
@@ -139,11 +162,31 @@ def stream_bytes(path: str | Path, what: str = "file", size: int = 1 << 26) -> I
     Raises
     ------
     FileFormatError
-        If the file is missing, empty, a compressed stream that is truncated or damaged, or one
-        that unpacks to an absurd size: more than a GiB and more than 300 times its own.
+        If the file is missing, empty, a compressed stream that is truncated or damaged, one
+        that unpacks to an absurd size (more than a GiB and more than 300 times its own), or one
+        that is written or exchanged while it is read.
     """
     path = existing_file(path, what)
-    packed = path.stat().st_size
+    state = file_state(path)
+    try:
+        yield from _stream(path, what, size, packed=state[0])
+    except (FileFormatError, FileNotFoundError) as error:  # since it changes?
+        if _has_changed(path, state):
+            raise changed_error(path) from error
+        raise
+    if _has_changed(path, state):
+        raise changed_error(path)
+
+
+def _has_changed(path: Path, state: tuple[int, int]) -> bool:
+    try:
+        return file_state(path) != state
+    except FileNotFoundError:
+        return True
+
+
+def _stream(path: Path, what: str, size: int, packed: int) -> Iterator[bytes]:
+    """Yield pieces of a file that has `packed` bytes; see `stream_bytes`."""
     total = 0
     with _decompressed(path) as (stream, kind):
         while True:

@@ -10,13 +10,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import NormalDist
 
 import pytest
 import zstandard
 
-from prs.errors import PrsError
+import prs.files
+from prs.errors import FileFormatError, PrsError
 from prs.inputs.cohort import read_cohort
 from prs.inputs.genotypes import open_genotypes
 from prs.inputs.lists import read_sample_list
@@ -171,6 +173,36 @@ def test_filesets_with_damaged_tables_are_read_or_refused(tmp_path, demo):
             open_genotypes(str(tmp_path / "x"))
         except PrsError:
             continue
+
+
+@pytest.mark.parametrize("change", ["cut", "appended to", "exchanged", "removed"])
+@pytest.mark.parametrize("name", sorted(READERS.keys() - {"study"}))  # that is a line or two
+def test_a_file_that_changes_while_it_is_read(tmp_path, monkeypatch, name, change):
+    reader, filename, good = READERS[name]
+    path = tmp_path / filename
+    path.write_bytes(good)
+    os.utime(path, (1, 1))  # so that a change in the same instant is seen
+    opened = prs.files._decompressed
+
+    @contextmanager
+    def disturbed(opened_path):
+        with opened(opened_path) as (stream, kind):
+            if change == "cut":
+                os.truncate(path, len(good) // 2)
+            elif change == "appended to":
+                with path.open("ab") as end:
+                    end.write(good[:20])
+            elif change == "removed":
+                path.unlink()
+            else:
+                other = path.with_suffix(".other")
+                other.write_bytes(good)
+                other.replace(path)
+            yield stream, kind
+
+    monkeypatch.setattr(prs.files, "_decompressed", disturbed)
+    with pytest.raises(FileFormatError, match=rf"{filename}: has changed while it was being read"):
+        reader(path)
 
 
 def test_a_yaml_side_file_runs_no_code(tmp_path):

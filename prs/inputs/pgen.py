@@ -16,8 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from prs.errors import ColumnError, FileFormatError, InvalidValueError, SettingsError
-from prs.files import existing_file, read_bytes
-from prs.inputs.plink1 import Fileset, check_size, read_fam
+from prs.files import changed_error, existing_file, file_state, read_bytes
+from prs.inputs.plink1 import Fileset, read_fam
 from prs.samples import SampleTable
 from prs.variants import VariantTable, chromosome_codes
 
@@ -78,7 +78,7 @@ class PgenRows:
         self.allele_offsets = allele_offsets
         self.shape = (len(record), (n_people + 3) // 4)
         self._pgenlib = _import_pgenlib(path)
-        self._size = path.stat().st_size
+        self._state = file_state(path)
         self._idle: list[Any] = []
         self._lock = threading.Lock()
         with self._handle():
@@ -89,8 +89,7 @@ class PgenRows:
         """Lend a handle that no other thread uses; what pgenlib dislikes becomes our error."""
         with self._lock:
             handle = self._idle.pop() if self._idle else None
-        if self.path.exists():
-            check_size(self.path, self.path.stat().st_size, self._size)
+        self._check_state()
         try:
             if handle is None:
                 options: dict[str, Any] = {
@@ -101,7 +100,9 @@ class PgenRows:
                     options["allele_idx_offsets"] = self.allele_offsets
                 handle = self._pgenlib.PgenReader(str(self.path).encode(), **options)
             yield handle
+            self._check_state()
         except RuntimeError as error:
+            self._check_state()
             reason = error.args[0] if error.args else ""
             text = reason.decode() if isinstance(reason, bytes) else str(reason)
             raise FileFormatError(
@@ -112,6 +113,11 @@ class PgenRows:
             ) from error
         with self._lock:
             self._idle.append(handle)
+
+    def _check_state(self) -> None:
+        """Raise if the file is not what it was when it was opened; one that is gone is open yet."""
+        if self.path.exists() and file_state(self.path) != self._state:
+            raise changed_error(self.path)
 
     def __getitem__(self, rows: slice | NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return packed rows (hard calls); shape (m, n_bytes)."""

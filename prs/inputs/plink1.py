@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from prs.errors import FileFormatError, InvalidValueError, PrsError
-from prs.files import existing_file, read_bytes
+from prs.files import changed_error, existing_file, file_state, read_bytes
 from prs.samples import SampleTable
 from prs.variants import VariantTable, chromosome_codes
 
@@ -26,7 +26,6 @@ __all__ = [
     "BedRows",
     "Fileset",
     "PackedRows",
-    "check_size",
     "find_filesets",
     "open_fileset",
     "read_bim",
@@ -101,7 +100,7 @@ class Fileset:
 
 def _file_states(files: Sequence[Path]) -> tuple[tuple[int, int], ...]:
     """Return the size and the time of change of each file."""
-    return tuple((state.st_size, state.st_mtime_ns) for state in map(os.stat, files))
+    return tuple(file_state(file) for file in files)
 
 
 @lru_cache(maxsize=64)
@@ -123,22 +122,6 @@ def _reopen(path: str, states: tuple[tuple[int, int], ...]) -> Fileset:
     return fileset
 
 
-def check_size(path: Path, size: int, expected: int) -> None:
-    """Raise if a genotype file's size is not what it was when it was opened.
-
-    Raises
-    ------
-    FileFormatError
-        If it has shrunk or grown.
-    """
-    if size != expected:
-        raise FileFormatError(
-            f"has changed while it was being read: {size:,} bytes, {expected:,} when opened",
-            path=path,
-            remedy="wait until whatever writes the file has finished, and run again",
-        )
-
-
 class BedRows:
     """The variants of a .bed, read when they are asked for; by slice, index array or number.
 
@@ -157,15 +140,20 @@ class BedRows:
     def __init__(self, path: Path, n_variants: int, n_bytes: int) -> None:
         self.path = path
         self.shape = (n_variants, n_bytes)
-        self._size = 3 + n_variants * n_bytes
         self._handle = os.open(path, os.O_RDONLY)
+        self._state = file_state(self._handle)
         weakref.finalize(self, os.close, self._handle)
 
     def __getitem__(self, rows: int | slice | NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return packed rows; shape (m, n_bytes), or (n_bytes,) for one number."""
-        check_size(self.path, os.fstat(self._handle).st_size, self._size)
         if isinstance(rows, int):
             return self[slice(rows, rows + 1)][0]
+        packed = self._rows(rows)
+        if file_state(self._handle) != self._state:
+            raise changed_error(self.path)
+        return packed
+
+    def _rows(self, rows: slice | NDArray[np.int64]) -> NDArray[np.uint8]:
         if isinstance(rows, slice):
             start, stop, step = rows.indices(self.shape[0])
             if step == 1:
@@ -192,7 +180,7 @@ class BedRows:
         while len(left):
             n_read = os.preadv(self._handle, [left], offset)
             if n_read == 0:
-                check_size(self.path, offset, self._size)
+                raise changed_error(self.path)
             left, offset = left[n_read:], offset + n_read
 
 
