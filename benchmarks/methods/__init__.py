@@ -2,7 +2,19 @@
 
 Each is a function from a `Study` to a `Result`; `METHODS` lists them, `run_methods` runs those
 that are there. Peers get the statistics that prs has matched to the panel, the same people for LD
-and the same tuning people; each has its authors' recommended settings.
+and the same tuning people; each has its authors' recommended settings, which its module states.
+
+| peer | how it is found | what is run |
+|---|---|---|
+| plink1.9 with plink2 | both on the PATH | clumping, thresholds, scores |
+| PRSice-2 | `PRSice` or `PRSice_linux` on the PATH | the whole of C+T, choice included |
+| PRScsx.py | `--prscsx FOLDER`, a checkout of getian107/PRScsx | weights; this Python runs it |
+| VIPRS | viprs importable here, or in `--viprs PYTHON` | LD and weights, by its commands |
+| LDpred3 | ldpred3 importable here, or in `--ldpred3 PYTHON` | LD and weights, by its command |
+
+viprs and magenpy are on PyPI; ldpred3 is installed from a checkout of bvilhjal/ldpred3, with numba
+beside it (without, it is a hundred times as slow). Programs that only score are compared in
+`benchmarks.genotypes`.
 """
 
 from __future__ import annotations
@@ -12,11 +24,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.methods.launch import program
+from benchmarks.methods.launch import interpreter, program
+from benchmarks.methods.one_population import run_ldpred3, run_viprs
 from benchmarks.methods.ours import run_ours
 from benchmarks.methods.prscsx import run_prscsx
 from benchmarks.methods.study import Result, Study
-from benchmarks.methods.thresholding import run_plink
+from benchmarks.methods.thresholding import find_prsice, run_plink, run_prsice
 
 __all__ = ["METHODS", "Method", "Peers", "Result", "Study", "add_options", "run_methods"]
 
@@ -29,9 +42,13 @@ class Peers:
     ----------
     prscsx : Path or None
         A checkout of getian107/PRScsx.
+    viprs, ldpred3 : str or None
+        A Python that has them; None: this one, if it can import them.
     """
 
     prscsx: Path | None = None
+    viprs: str | None = None
+    ldpred3: str | None = None
 
     @classmethod
     def of(cls, options: argparse.Namespace) -> Peers:
@@ -42,6 +59,8 @@ class Peers:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add an option for each peer that has to be pointed at."""
     parser.add_argument("--prscsx", type=Path, help="a checkout of getian107/PRScsx")
+    parser.add_argument("--viprs", metavar="PYTHON", help="a Python that has viprs and magenpy")
+    parser.add_argument("--ldpred3", metavar="PYTHON", help="a Python that has ldpred3 and numba")
 
 
 @dataclass(frozen=True)
@@ -75,6 +94,21 @@ def _run_prscsx(study: Study, peers: Peers) -> Result:
     return run_prscsx(study, peers.prscsx)
 
 
+def _in_python(name: str, run: Callable[[Study, str], Result]) -> Method:
+    """Return the method of a package that this Python has, or another one that is named."""
+
+    def find(peers: Peers) -> str | None:
+        return interpreter(getattr(peers, name), name)
+
+    def run_there(study: Study, peers: Peers) -> Result:
+        python = find(peers)
+        if python is None:
+            raise RuntimeError(f"there is no Python with {name}")
+        return run(study, python)
+
+    return Method(name, name, lambda peers: find(peers) is not None, run_there)
+
+
 METHODS: tuple[Method, ...] = (
     _ours("ct"),
     _ours("cs"),
@@ -85,7 +119,12 @@ METHODS: tuple[Method, ...] = (
         lambda _: bool(program("plink1.9") and program("plink2")),
         lambda study, _: run_plink(study),
     ),
+    Method(
+        "prsice", "PRSice", lambda _: find_prsice() is not None, lambda study, _: run_prsice(study)
+    ),
     Method("prscsx", "PRScsx.py", lambda peers: peers.prscsx is not None, _run_prscsx),
+    _in_python("viprs", run_viprs),
+    _in_python("ldpred3", run_ldpred3),
 )
 
 
