@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from prs.errors import FileFormatError
@@ -28,7 +29,8 @@ class Stages:
     A stage's key is a digest of its settings, of its input files' content and of the package
     versions. If the record of an earlier run has the same key, and the outputs are still there
     with the content that was recorded, the stage is not run again. The record is written after
-    the outputs, so a run that is killed in the middle of a stage repeats that stage.
+    the outputs, so a run that is killed in the middle of a stage repeats that stage. Stages that
+    do not need each other may be run by several threads.
 
     Attributes
     ----------
@@ -48,6 +50,7 @@ class Stages:
     ran: list[str] = field(default_factory=list)
     _inputs: dict[Path, str] = field(default_factory=dict)
     _digests: dict[tuple[Path, int, int], str] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
 
     def run(
         self,
@@ -143,6 +146,7 @@ class Stages:
     def _digest(self, path: Path) -> str:
         status = path.stat()
         key = (path, status.st_size, status.st_mtime_ns)
-        if key not in self._digests:
-            self._digests[key] = digest_file(path)
-        return self._digests[key]
+        with self._lock:  # stages that begin at the same time do not read one large file each
+            if key not in self._digests:
+                self._digests[key] = digest_file(path)
+            return self._digests[key]

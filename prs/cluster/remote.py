@@ -20,13 +20,14 @@ import tempfile
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prs.cluster.shelf import load_object, pack_object, save_object
+from prs.cluster.stopping import check_stop, is_stoppable
 from prs.errors import ClusterError, PrsError
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def map_on_workers(
         def take() -> Any:
             future = pending.popleft()
             try:
-                result = future.result()
+                result = _wait(future)
             except KilledWorker as error:
                 raise ClusterError(
                     f"four workers died, one after the other, on the same piece of work ({name})",
@@ -108,6 +109,15 @@ def map_on_workers(
         finally:
             if pending:
                 client.cancel(list(pending), force=True)
+
+
+def _wait(future: Future) -> Any:
+    """Return a result; where work may be ended from outside, look up every second."""
+    while is_stoppable():
+        check_stop()
+        with suppress(TimeoutError):
+            return future.result(timeout=1.0)
+    return future.result()
 
 
 def _call(path: str, out: str, item: Any) -> Any:

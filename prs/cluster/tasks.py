@@ -6,14 +6,19 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
+from threadpoolctl import threadpool_limits
+
+from prs.cluster.stopping import check_stop
 from prs.errors import SettingsError
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["count_threads", "map_tasks"]
+__all__ = ["count_threads", "map_tasks", "one_blas_thread"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -32,6 +37,37 @@ def count_threads(n_threads: int | None) -> int:
     if n_threads < 1:
         raise SettingsError(f"n_threads is {n_threads}; it must be at least 1")
     return int(n_threads)
+
+
+class _BlasLimit:
+    """How many hold BLAS to one thread; the first of them limits it, the last one lets go."""
+
+    def __init__(self) -> None:
+        self.lock, self.n_holders = Lock(), 0
+        self.limit: threadpool_limits | None = None
+
+
+_BLAS = _BlasLimit()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Hold BLAS to one thread, for all of the process, as long as anybody asks for it.
+
+    The limit belongs to the process, so that threads which each set and restored it by
+    themselves would leave it as another one had set it.
+    """
+    with _BLAS.lock:
+        if _BLAS.n_holders == 0:
+            _BLAS.limit = threadpool_limits(1, "blas")
+        _BLAS.n_holders += 1
+    try:
+        yield
+    finally:
+        with _BLAS.lock:
+            _BLAS.n_holders -= 1
+            if _BLAS.n_holders == 0 and _BLAS.limit is not None:
+                _BLAS.limit.restore_original_limits()
 
 
 def map_tasks(
@@ -72,12 +108,15 @@ def map_tasks(
         return
     workers = count_threads(n_threads)
     if workers == 1:
-        yield from map(function, items)
+        for item in items:
+            check_stop()
+            yield function(item)
         return
     pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
             for item in items:
+                check_stop()
                 pending.append(pool.submit(function, item))
                 if len(pending) >= 2 * workers:
                     yield pending.popleft().result()

@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from prs.cluster import one_blas_thread
 from prs.pipeline.context import Run
+from prs.pipeline.graph import Lines, StageGraph
 from prs.pipeline.inputs import check_inputs, harmonise_population, prepare_ld
 from prs.pipeline.judging import make_report
 from prs.pipeline.people import judge_uncertainty, look_for_relatives
 from prs.pipeline.places import place_people
-from prs.pipeline.scores import combine_scores, score_target
+from prs.pipeline.scores import Choice, combine_scores, score_target
 from prs.pipeline.weights import make_csx_weights, make_threshold_weights
 from prs.study import read_study
 
@@ -79,14 +82,15 @@ def run_study(
         writing to the same folder.
     """
     study = read_study(path)
-    run = Run(study, n_threads or study.threads, force, say or logger.info, client)
-    with run.stages.held():
-        page = _run_stages(run)
-    return StudyResult(run.folder, page, tuple(run.stages.ran))
+    lines = Lines(say or logger.info)
+    run = Run(study, n_threads or study.threads, force, lines, client)
+    # BLAS sums in another order with other numbers of threads: with one, cores change no bit
+    with one_blas_thread(), run.stages.held():
+        return _run_stages(run, lines)
 
 
-def _run_stages(run: Run) -> Path:
-    """Run the stages in their order and return the report."""
+def _run_stages(run: Run, lines: Lines) -> StudyResult:
+    """Run the stages and return where their results are."""
     study = run.study
     run.say(
         f"{study.title}: {run.target.n_samples:,} people x "
@@ -95,12 +99,56 @@ def _run_stages(run: Run) -> Path:
     check_inputs(run)
     for name in study.populations:  # all of them before the first LD: a bad row is no late news
         run.statistics_of(name)
-    references = {name: prepare_ld(run, name, pop) for name, pop in study.populations.items()}
+    graph = _graph(run)
+    page: Path = graph.run(lines, run.client)
+    order = ["check", *graph.names]
+    return StudyResult(run.folder, page, tuple(sorted(run.stages.ran, key=order.index)))
+
+
+def _graph(run: Run) -> StageGraph:
+    """Return the stages in the order of the chain, each with what it needs."""
+    study, graph = run.study, StageGraph()
+    names = list(study.populations)
+    ct, csx = study.methods.ct, study.methods.csx
+    ld = {name: graph.add(f"ld {name}", partial(prepare_ld, run, name)) for name in names}
     statistics = {
-        name: harmonise_population(run, name, references[name]) for name in study.populations
+        name: graph.add(f"harmonise {name}", partial(harmonise_population, run, name), ld[name])
+        for name in names
     }
-    weights = [*make_threshold_weights(run), *make_csx_weights(run, statistics, references)]
-    scores = combine_scores(run, score_target(run, weights))
-    placed = place_people(run)
-    sure = [*judge_uncertainty(run, placed), *look_for_relatives(run)]
-    return make_report(run, scores, weights, references, sure, placed)
+    weights = [
+        graph.add(f"clump and threshold {name}", partial(make_threshold_weights, run, name))
+        for name in ([] if ct is None else ct.populations or names)
+    ]
+    for label, pops in {} if csx is None else csx.fits(names).items():
+        needs = [*(statistics[name] for name in pops), *(ld[name] for name in pops)]
+        fit = partial(make_csx_weights, run, label, pops)
+        weights.append(graph.add(f"shrink {label}", fit, *needs))
+    scores = graph.add("score", partial(score_target, run), *weights)
+    choice = graph.add("combine", partial(combine_scores, run), scores)
+    placed = graph.add("ancestry", partial(place_people, run))
+    sure = graph.add("uncertainty", partial(judge_uncertainty, run), choice, placed)
+    kin = graph.add("relatives", partial(look_for_relatives, run))
+
+    def report(
+        choice: Choice, placed: list[Path], sure: list[Path], kin: list[Path], *made: Any
+    ) -> Path:
+        n = len(names)
+        panels, harmonised = (
+            dict(zip(names, part, strict=True)) for part in (made[:n], made[n : 2 * n])
+        )
+        return make_report(
+            run, choice, list(made[2 * n :]), panels, harmonised, [*sure, *kin], placed
+        )
+
+    graph.add(
+        "evaluate and report",
+        report,
+        choice,
+        placed,
+        sure,
+        kin,
+        *ld.values(),
+        *statistics.values(),
+        *weights,
+    )
+    return graph

@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 
 from prs.inputs.cohort import Cohort
 from prs.inputs.genotypes import Genotypes
 from prs.inputs.sumstats import SumStats, read_sumstats
-from prs.matching import MatchReport
 from prs.quality import QcRules
 from prs.samples import match_samples
 from prs.stages import Stages
@@ -21,8 +19,6 @@ from prs.study.early import check_files, check_people
 
 if TYPE_CHECKING:
     from distributed import Client
-
-    from prs.ld.reference import LDReference
 
 __all__ = ["Run"]
 
@@ -48,20 +44,8 @@ class Run:
         The people to be scored and judged.
     rules : QcRules
         Which matched variants are left out.
-    reports : list of MatchReport
-        One for each matching that was done.
-    ld_files : dict of str to list of Path
-        Files of each population's LD.
-    panels : dict of str to (LDReference, ndarray of bool)
-        Each panel as it is, and which of its variants the target has.
     incidence, mortality : DataFrame or None
         Rates by age, as the user gives them.
-    drawn : Path or None
-        The posterior whose draws say how sure each person's score is.
-    chosen : Path
-        Scores as a new person would get them (those that are judged, where there is a split).
-    one_sample : list of Path
-        Without a split: what cross-fitting and the bootstrap say of the choice.
     """
 
     def __init__(
@@ -78,17 +62,10 @@ class Run:
         self.target = study.open_target()
         self.cohort = self._read_cohort()
         check_files(study)
-        self.reports: list[MatchReport] = []
         self.statistics: dict[str, SumStats] = {}
-        self.ld_files: dict[str, list[Path]] = {}
-        #: each panel as it is, and which of its variants the target has
-        self.panels: dict[str, tuple[LDReference, np.ndarray]] = {}
         rules = msgspec.to_builtins(study.harmonise.qc)
         self.rules = QcRules(**{**rules, "exclude": tuple(rules["exclude"])})
-        self.drawn: Path | None = None
         self.incidence, self.mortality = study.read_rates()
-        self.chosen = Path()
-        self.one_sample: list[Path] = []
 
     def _read_cohort(self) -> Cohort:
         cohort = self.study.read_cohort()
@@ -101,6 +78,13 @@ class Run:
         )
         check_people(self.study, cohort.take(rows))
         return cohort
+
+    @property
+    def drawn(self) -> Path | None:
+        """The posterior whose draws say how sure each person's score is."""
+        settings = self.study.methods.csx
+        label = None if settings is None else settings.drawn(list(self.study.populations))
+        return None if label is None else self.folder / "weights" / f"{label}.npz"
 
     def reference_genotypes(self, name: str) -> Genotypes:
         """Return a population's reference genotypes, or the target's where it has none."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from prs.doctor.study import check_study
 from prs.files import write_atomically, write_table
@@ -15,12 +16,36 @@ from prs.ld.blocks import read_blocks
 from prs.ld.compute import compute_ld
 from prs.ld.reference import LDReference
 from prs.ld.store import open_ld, write_ld
-from prs.matching import match_variants
+from prs.matching import MatchReport, match_variants
 from prs.pipeline.context import Run
 from prs.quality import qc
-from prs.study import Population
 
-__all__ = ["check_inputs", "harmonise_population", "prepare_ld"]
+__all__ = ["Panel", "check_inputs", "harmonise_population", "prepare_ld"]
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """A population's LD.
+
+    Attributes
+    ----------
+    ld : LDReference
+        Of the variants that the target has.
+    whole : LDReference
+        The panel as it is, M variants.
+    available : ndarray of bool, shape (M,)
+        Which of them the target has.
+    files : list of Path
+        What it is read from.
+    report : MatchReport
+        Of the panel's variants against the target's.
+    """
+
+    ld: LDReference
+    whole: LDReference
+    available: NDArray[np.bool_]
+    files: list[Path]
+    report: MatchReport
 
 
 def check_inputs(run: Run) -> None:
@@ -52,8 +77,9 @@ def check_inputs(run: Run) -> None:
     )
 
 
-def prepare_ld(run: Run, name: str, population: Population) -> LDReference:
+def prepare_ld(run: Run, name: str) -> Panel:
     """Open or compute a population's LD, and keep the variants that the target has."""
+    population = run.study.populations[name]
     if population.ld is not None:
         path = run.study.file(population.ld)
     else:
@@ -78,7 +104,6 @@ def prepare_ld(run: Run, name: str, population: Population) -> LDReference:
             outputs=[path],
             work=work,
         )
-    run.ld_files[name] = _ld_files(path, name)
     reference = open_ld(path, population=name)
     match = match_variants(
         reference.variants,
@@ -88,28 +113,28 @@ def prepare_ld(run: Run, name: str, population: Population) -> LDReference:
         what=f"the LD reference of {name}",
         target_name=f"the genotypes {run.target.path}",
     )
-    run.reports.append(
-        match.report(f"LD reference {name}", "target genotypes", run.target.n_variants)
-    )
     available = np.zeros(len(reference), dtype=bool)
     available[match.query_index] = True
-    run.panels[name] = reference, available
-    return reference.subset(available)
+    return Panel(
+        reference.subset(available),
+        reference,
+        available,
+        _ld_files(path, name),
+        match.report(f"LD reference {name}", "target genotypes", run.target.n_variants),
+    )
 
 
-def harmonise_population(run: Run, name: str, reference: LDReference) -> HarmonisedSumStats:
+def harmonise_population(run: Run, name: str, panel: Panel) -> HarmonisedSumStats:
     """Put a population's statistics on its LD reference's alleles, and write what was lost."""
-    panel, available = run.panels[name]
     harmonised = harmonise(
         run.statistics_of(name),
-        panel.variants,
-        eaf=panel.eaf,
+        panel.whole.variants,
+        eaf=panel.whole.eaf,
         palindromic=run.study.harmonise.palindromic,
         min_overlap=run.study.harmonise.min_overlap,
         target_name=f"LD reference {name}",
-    ).leave_out_of_target(available)
-    harmonised = qc(harmonised, ld=reference, rules=run.rules)
-    run.reports.append(harmonised.report)
+    ).leave_out_of_target(panel.available)
+    harmonised = qc(harmonised, ld=panel.ld, rules=run.rules)
     run.say(f"harmonise {name}: {harmonised.report}")
     folder = run.folder / "harmonised"
     write_harmonised(harmonised, folder / f"{name}.tsv.gz")

@@ -16,9 +16,11 @@ from prs.evaluation.intervals import Estimate
 from prs.evaluation.risk_models import assign_folds, cross_fit_risks, predict_risks
 from prs.files import write_table
 from prs.inputs.cohort_columns import TEST, TUNING
-from prs.ld.reference import LDReference
+from prs.inputs.harmonise import HarmonisedSumStats
 from prs.pipeline.context import Run
+from prs.pipeline.inputs import Panel
 from prs.pipeline.places import Places, read_places
+from prs.pipeline.scores import Choice
 from prs.provenance import Provenance, digest_file
 from prs.report.write import ReportInputs, write_report
 from prs.samples import match_samples
@@ -31,9 +33,10 @@ __all__ = ["make_report"]
 
 def make_report(
     run: Run,
-    path: Path,
+    choice: Choice,
     weights: list[Path],
-    references: Mapping[str, LDReference],
+    panels: Mapping[str, Panel],
+    statistics: Mapping[str, HarmonisedSumStats],
     sure: list[Path],
     placed: list[Path],
 ) -> Path:
@@ -43,7 +46,7 @@ def make_report(
     posteriors = [file for file in posteriors if file.exists()]
 
     def work() -> str:
-        scores = read_scores(path)
+        scores = read_scores(choice.judged)
         evaluation = evaluate(
             scores,
             run.cohort,
@@ -84,10 +87,13 @@ def make_report(
                 intended_use=study.report.intended_use,
                 prs_rs=study.report.prs_rs,
                 settings=study.settings(),
-                ct_grid=_threshold_choices(run),
-                match_reports=run.reports,
+                ct_grid=_threshold_choices(choice.record),
+                match_reports=[
+                    *(panel.report for panel in panels.values()),
+                    *(harmonised.report for harmonised in statistics.values()),
+                ],
                 read_losses={"cohort": run.cohort.n_dropped},
-                ld=_describe_ld(references),
+                ld=_describe_ld(panels),
                 posteriors={file.stem: read_posterior(file) for file in posteriors},
                 weights=[read_weights(file) for file in weights],
                 provenance=provenance.to_dict(),
@@ -97,7 +103,7 @@ def make_report(
                 distance=_by_distance(run, places, scores, evaluation),
                 placement=_placement(run, places),
                 age_risks=_risks_by_age(run, evaluation, sure_tables),
-                one_sample={file.stem: pd.read_csv(file, sep="\t") for file in run.one_sample},
+                one_sample={file.stem: pd.read_csv(file, sep="\t") for file in choice.one_sample},
             ),
             run.folder,
         )
@@ -110,14 +116,14 @@ def make_report(
         "evaluate and report",
         settings=study.settings(),
         inputs=[
-            path,
+            choice.judged,
             study.file(study.target.cohort),
             *weights,
             *posteriors,
-            *(run.folder / "harmonised" / f"{name}.match.tsv" for name in references),
+            *(run.folder / "harmonised" / f"{name}.match.tsv" for name in panels),
             *sure,
             *placed,
-            *run.one_sample,
+            *choice.one_sample,
             *_rate_files(run),
         ],
         outputs=[page, *(run.folder / name for name in ("report.json", *tables))],
@@ -250,22 +256,23 @@ def _rate_files(run: Run) -> list[Path]:
     return [run.study.file(name) for name in names]
 
 
-def _threshold_choices(run: Run) -> pd.DataFrame | None:
+def _threshold_choices(path: Path) -> pd.DataFrame | None:
     """Return how well each cell of clumping and thresholding did in tuning people."""
-    record = json.loads((run.folder / "scores" / "choices.json").read_text(encoding="utf-8"))
+    record = json.loads(path.read_text(encoding="utf-8"))
     for name, choice in record.items():
         if name.startswith("ct_") and "table" in choice:
             return pd.DataFrame(choice["table"])
     return None
 
 
-def _describe_ld(references: Mapping[str, LDReference]) -> pd.DataFrame:
+def _describe_ld(panels: Mapping[str, Panel]) -> pd.DataFrame:
+    references = [panel.ld for panel in panels.values()]
     return pd.DataFrame(
         {
-            "population": list(references),
-            "n_samples": [ld.n_samples for ld in references.values()],
-            "n_variants": [len(ld) for ld in references.values()],
-            "n_blocks": [ld.n_blocks for ld in references.values()],
-            "source": [Path(ld.source).name for ld in references.values()],
+            "population": list(panels),
+            "n_samples": [ld.n_samples for ld in references],
+            "n_variants": [len(ld) for ld in references],
+            "n_blocks": [ld.n_blocks for ld in references],
+            "source": [Path(ld.source).name for ld in references],
         }
     )

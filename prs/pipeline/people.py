@@ -19,6 +19,7 @@ from prs.inputs.cohort_columns import TUNING
 from prs.people import Scale, combination_of, draw_scores, uncertainty_notes
 from prs.pipeline.context import Run
 from prs.pipeline.places import read_places
+from prs.pipeline.scores import Choice
 from prs.samples import match_samples
 from prs.scoring import read_scores
 from prs.weights.csx_store import read_posterior
@@ -33,13 +34,13 @@ MIN_VARIANTS_FOR_KINSHIP = 1000
 MAX_PEOPLE_FOR_ALL_PAIRS = 20_000
 
 
-def judge_uncertainty(run: Run, placed: list[Path]) -> list[Path]:
+def judge_uncertainty(run: Run, choice: Choice, placed: list[Path]) -> list[Path]:
     """Score everybody with each posterior draw; intervals by person, and by ancestry.
 
     The draws are also put on one scale for all ancestries (`[evaluation] normalise`), each by
     its own fit among the tuning people.
     """
-    drawn, path = run.drawn, run.chosen
+    drawn = run.drawn
     if drawn is None:
         return []
     folder = run.folder / "uncertainty"
@@ -48,12 +49,11 @@ def judge_uncertainty(run: Run, placed: list[Path]) -> list[Path]:
     if method != "none":
         names += ["normalised", "normalised_groups"]
     outputs = [folder / f"{name}.tsv" for name in names]
-    choices = run.folder / "scores" / "choices.json"
     by = run.study.target.by
 
     def work() -> str:
-        scores, posterior = read_scores(path), read_posterior(drawn)
-        record = json.loads(choices.read_text(encoding="utf-8"))
+        scores, posterior = read_scores(choice.chosen), read_posterior(drawn)
+        record = json.loads(choice.record.read_text(encoding="utf-8"))
         label = drawn.stem
         named = [n for n in (f"{label}_combined", f"{label}_META", label) if n in scores.names]
         made = draw_scores(
@@ -90,7 +90,13 @@ def judge_uncertainty(run: Run, placed: list[Path]) -> list[Path]:
     run.stages.run(
         "uncertainty",
         settings={**msgspec.to_builtins(run.study.target), "normalise": method},
-        inputs=[drawn, path, choices, run.study.file(run.study.target.cohort), *placed],
+        inputs=[
+            drawn,
+            choice.chosen,
+            choice.record,
+            run.study.file(run.study.target.cohort),
+            *placed,
+        ],
         outputs=outputs,
         work=work,
     )

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
-from prs.cluster import Shared, map_tasks, share
+from prs.cluster import Shared, map_tasks, one_blas_thread, share
 from prs.weights.csx_chain import Chains
 from prs.weights.csx_convergence import Traces
 from prs.weights.csx_model import CsxModel
@@ -65,7 +64,7 @@ class _SpanWork:
         loop.chains.first_chain = c
         loop.chains.restore(self.states.get()[c])
         loop.progress.iteration, loop.progress.stride = self.first, self.stride
-        with threadpool_limits(1, "blas"), start_team(one.n_threads) as team:
+        with one_blas_thread(), start_team(one.n_threads) as team:
             while loop.progress.iteration < self.last:
                 loop.step(team)
         return _Span(

@@ -10,9 +10,8 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
-from prs.cluster import map_tasks
+from prs.cluster import map_tasks, one_blas_thread
 from prs.errors import SettingsError
 from prs.inputs.harmonise import HarmonisedSumStats
 from prs.inputs.sumstats import SumStats
@@ -195,7 +194,7 @@ def build_model(
     where = np.full((n_populations, n_variants), -1, dtype=np.int64)
     # blocks are what the threads share: linear algebra with threads of its own would make
     # more of them than there are cores
-    with threadpool_limits(1, "blas"):
+    with one_blas_thread():
         for k, one in enumerate(people):
             eaf[k, index[k]] = np.where(sign[k] > 0, one.eaf, 1.0 - one.eaf)
             where[k, index[k]] = starts[-1] + np.arange(len(one.b))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
+from prs.cluster import one_blas_thread
 from prs.weights.csx_chain import Chains
 from prs.weights.csx_checkpoint import Progress, load_checkpoint, run_key, save_checkpoint
 from prs.weights.csx_convergence import (
@@ -116,7 +116,7 @@ def run_chains(
         from prs.weights.csx_cluster import ClusterLoop
 
         loop = ClusterLoop(model, settings, kind, client)
-    with threadpool_limits(1, "blas"), start_team(settings.n_threads) as team:
+    with one_blas_thread(), start_team(settings.n_threads) as team:
         if checkpoint is None:
             for _ in loop.iterate(team):
                 pass
