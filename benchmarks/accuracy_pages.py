@@ -167,7 +167,12 @@ def draw(
         axes[1, column].set_xticks(np.arange(len(names)), ticks)
         axes[1, column].set_xlabel(label)
     axes[0, 0].set_ylabel("R² in test people")
-    axes[0, 0].set_ylim(bottom=0)
+    # means set the scales: intervals of two or three studies may be far wider
+    judged = summary[summary["method"] != against]
+    reach = 1.8 * float(judged.loc[judged["method"] != TRUTH, "difference"].abs().max())
+    axes[0, 0].set_ylim(0, 1.15 * float(summary["r2"].max()))
+    if reach > 0:
+        axes[1, 0].set_ylim(-reach, reach)
     axes[1, 0].set_ylabel(f"difference from\n{against}")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
@@ -197,7 +202,8 @@ def _axis_page(summary: pd.DataFrame, axis: Axis, size: Size, against: str) -> P
         f"studies. Below, the difference from *{against}* in the same studies: an interval that "
         "leaves zero out is a difference that the studies show. The dashed line is the R² of "
         "the true genetic value, which no score can surpass. Dots in full are prs, other marks "
-        "other programs; a colour is one kind of method.\n\n"
+        "other programs; a colour is one kind of method. Means set the "
+        "scales: intervals of few studies may reach beyond.\n\n"
         "In the table, R² ± half of its interval, and below it the difference likewise."
     )
     figure = png_bytes(draw(part, names, ticks, axis.label, against), dpi=130)

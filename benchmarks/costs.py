@@ -31,7 +31,7 @@ def measure(options: argparse.Namespace, scratch: Path, size: worlds.Size) -> li
     """
     rows: list[Row] = []
     peers = Peers.of(options)
-    for architecture in size.architectures:
+    for architecture in [size.base] if options.quick else size.architectures:
         folder = scratch / "costs"
         study = worlds.simulate(folder, size, architecture, options.seed, 0)
         names = choose_methods(size, architecture, 0, options)

