@@ -171,7 +171,7 @@ def _run_packed_plan(
             run(add, *_cut(n_words, n_threads))
     people = genotypes.sample_index
     where = (people % 4, people // 4)
-    scores = totals[:, where[0], where[1]].T if one_by_one else totals[where][:, :n_scores]
+    scores = totals[:, where[0], where[1]].T if one_by_one else totals[..., :n_scores][where]
     lost = n_missing[where]
     absent = np.zeros(len(people))
     if coding.missing == "skip":
