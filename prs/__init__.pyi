@@ -40,6 +40,7 @@ from .ld.store import write_ld as write_ld
 from .matching import MatchReport as MatchReport
 from .matching import match_variants as match_variants
 from .people import people_uncertainty as people_uncertainty
+from .pipeline import run_studies as run_studies
 from .pipeline import run_study as run_study
 from .quality import QcRules as QcRules
 from .quality import qc as qc

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from prs.cli.app import app
+from prs.cli.failures import describe_failure
 from prs.errors import PrsError
 
 __all__ = ["main"]
@@ -24,12 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.captureWarnings(capture=True)
     try:
         app(args=None if arguments is None else list(arguments), prog_name="prs")
-    except PrsError as error:
-        _fail(str(error))
-    except OSError as error:  # a full disk, no permission, a file that vanished
-        _fail(f"{error.filename or 'file system'}: {error.strerror or error}")
-    except MemoryError:
-        _fail("out of memory. Remedy: fewer chains or threads, or a smaller LD reference")
+    except (PrsError, OSError, MemoryError) as error:
+        _fail(describe_failure(error))
     except SystemExit as stop:
         if not _was_interrupted(stop):
             raise

@@ -8,13 +8,16 @@ from typing import Annotated, Any
 import typer
 
 from prs.cli.app import app
+from prs.cli.failures import describe_failure
 from prs.cli.options import Cluster, Seed, Threads, Workers, connect, pairs
 
 
-@app.command("run", short_help="Run a whole study, from a study file to the report.")
+@app.command("run", short_help="Run whole studies, from study files to their reports.")
 def run_command(
     context: typer.Context,
-    study: Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.")],
+    studies: Annotated[
+        list[Path], typer.Argument(metavar="STUDY.toml...", help="The study file, or several.")
+    ],
     threads: Threads = None,
     force: Annotated[
         bool, typer.Option("--force", help="Run every stage, unchanged or not.")
@@ -22,12 +25,36 @@ def run_command(
     cluster: Cluster = None,
     workers: Workers = None,
 ) -> None:
-    """Run a whole study: stages whose inputs and settings are unchanged are kept."""
-    from prs import run_study
+    """Run a whole study, or several: stages whose inputs and settings are unchanged are kept.
+
+    Of several studies, one that fails does not stop the others; a table at the end says which
+    did, and the exit status is then 1. On a cluster they run at the same time.
+    """
+    from prs import run_studies, run_study
 
     client = connect(context, cluster, workers)
-    result = run_study(study, n_threads=threads, force=force, say=typer.echo, client=client)
-    typer.echo(f"report: {result.report}")
+    if len(studies) == 1:
+        result = run_study(
+            studies[0], n_threads=threads, force=force, say=typer.echo, client=client
+        )
+        typer.echo(f"report: {result.report}")
+        return
+    ended = run_studies(studies, n_threads=threads, force=force, say=typer.echo, client=client)
+    width = max(len(str(study.path)) for study in ended)
+    for study in ended:
+        if study.result is not None:
+            typer.echo(f"{study.path!s:{width}}  done    {study.result.report}")
+        elif study.error is not None:
+            said = describe_failure(study.error).splitlines()[0]
+            typer.echo(f"{study.path!s:{width}}  FAILED  {said}")
+    failed = [study for study in ended if study.error is not None]
+    for study in failed:
+        assert study.error is not None
+        said = describe_failure(study.error)
+        where = "" if said.startswith(str(study.path)) else f"{study.path}: "
+        typer.echo(f"error: {where}{said}", err=True)
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.command("person", short_help="Say how sure one person's score is.")

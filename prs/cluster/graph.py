@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import Any
 
-from prs.cluster.stopping import check_stop, stoppable
+from prs.cluster.stopping import check_stop, stop_events, stoppable
 
 __all__ = ["run_graph"]
 
@@ -31,10 +31,11 @@ def run_graph(graph: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
     import dask.threaded
 
     stop = Event()
+    events = (*stop_events(), stop)  # a graph in a piece of a graph ends with it
 
     def begin(work: Callable[..., Any]) -> Callable[..., Any]:
         def run(*needed: Any) -> Any:
-            with stoppable(stop):
+            with stoppable(*events):
                 check_stop()
                 return work(*needed)
 

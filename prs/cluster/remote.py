@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prs.cluster.shelf import load_object, pack_object, save_object
-from prs.cluster.stopping import check_stop, is_stoppable
+from prs.cluster.stopping import check_stop, stop_events
 from prs.errors import ClusterError, PrsError
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def map_on_workers(
 
 def _wait(future: Future) -> Any:
     """Return a result; where work may be ended from outside, look up every second."""
-    while is_stoppable():
+    while stop_events():
         check_stop()
         with suppress(TimeoutError):
             return future.result(timeout=1.0)

@@ -9,28 +9,27 @@ from threading import Event
 
 from prs.errors import ClusterError
 
-__all__ = ["check_stop", "is_stoppable", "stoppable"]
+__all__ = ["check_stop", "stop_events", "stoppable"]
 
-_EVENT: ContextVar[Event | None] = ContextVar("prs_stop", default=None)
+_EVENTS: ContextVar[tuple[Event, ...]] = ContextVar("prs_stop", default=())
+
+
+def stop_events() -> tuple[Event, ...]:
+    """Return the events that end what this thread does."""
+    return _EVENTS.get()
 
 
 @contextmanager
-def stoppable(event: Event) -> Iterator[None]:
-    """Let what this thread does inside end at its next piece of work once `event` is set."""
-    token = _EVENT.set(event)
+def stoppable(*events: Event) -> Iterator[None]:
+    """Let what this thread does inside end at its next item once one of `events` is set."""
+    token = _EVENTS.set(events)
     try:
         yield
     finally:
-        _EVENT.reset(token)
-
-
-def is_stoppable() -> bool:
-    """Return whether this thread's work may be ended by an event."""
-    return _EVENT.get() is not None
+        _EVENTS.reset(token)
 
 
 def check_stop() -> None:
     """Raise ClusterError if this thread's work is to end."""
-    event = _EVENT.get()
-    if event is not None and event.is_set():
+    if any(event.is_set() for event in _EVENTS.get()):
         raise ClusterError("stopped, because work beside it was", remedy="run it again")
