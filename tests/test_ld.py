@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from prs.errors import (
     ColumnError,
@@ -275,6 +276,23 @@ def test_ld_of_chosen_people_and_variants(tmp_path):
         "4 of 8 variants lie between blocks",
     ):
         assert remark in notes
+
+
+def test_blocks_in_threads_leave_blas_one_thread():
+    """Threads of BLAS beside ours wait for each other: that took five times the CPU time."""
+
+    def blas_threads(_block=0):
+        return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+
+    with threadpool_limits(2, "blas"):
+        if blas_threads() != {2}:
+            pytest.skip("a BLAS that takes no number of threads")
+        variants = VariantTable([1] * 3, [1, 2, 3], list("abc"), ["A"] * 3, ["C"] * 3)
+        ld = LDReference(
+            variants, np.full(3, 0.5), np.arange(4), "EUR", 100, "made", blas_threads, ()
+        )
+        assert [found for _, found in ld.blocks(2)] == [{1}] * 3
+        assert blas_threads() == {2}
 
 
 def test_threads_change_no_bit_of_a_written_panel(tmp_path):

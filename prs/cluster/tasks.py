@@ -113,7 +113,8 @@ def map_tasks(
             yield function(item)
         return
     pending: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
+    # threads of BLAS beside these would be more than there are cores, and wait for each other
+    with one_blas_thread(), ThreadPoolExecutor(workers) as pool:
         try:
             for item in items:
                 check_stop()
