@@ -260,7 +260,14 @@ def choice_optimism(
         return out
 
     found = selection_optimism(
-        select, y, kind=kind, time=time, group=group, n_bootstrap=n_bootstrap, seed=seed
+        select,
+        y,
+        kind=kind,
+        time=time,
+        entry=people.entry,
+        group=group,
+        n_bootstrap=n_bootstrap,
+        seed=seed,
     )
     return pd.DataFrame(
         {

@@ -55,14 +55,15 @@ def resample_sums(columns, drawn):
     return sums
 
 
-def concordance_pairs(times, event, risk):
+def concordance_pairs(times, event, risk, entry=None):
     """Each person's comparable pairs and their score, pair by pair."""
     n = len(times)
+    entry = np.full(n, -np.inf) if entry is None else entry
     won, number = np.zeros(n), np.zeros(n)
     for i in range(n):
         for j in range(n):
             later = times[j] > times[i] or (times[j] == times[i] and not event[j])
-            if i == j or not event[i] or not later:
+            if i == j or not event[i] or not later or entry[j] >= times[i]:
                 continue
             score = 1.0 if risk[i] > risk[j] else 0.5 if risk[i] == risk[j] else 0.0
             for person in (i, j):
@@ -71,21 +72,23 @@ def concordance_pairs(times, event, risk):
     return won, number
 
 
-def at_risk_sums(times, event, weight):
+def at_risk_sums(times, event, weight, entry=None):
     """Breslow's cumulative hazard at everybody's own time, event by event."""
     hazard = np.zeros(len(times))
+    entry = np.full(len(times), -np.inf) if entry is None else entry
     for i in range(len(times)):
         for j in range(len(times)):
             if event[j] and times[j] <= times[i]:
                 hazard[i] += 1.0 / sum(
-                    w for t, w in zip(times, weight, strict=True) if t >= times[j]
+                    w for t, e, w in zip(times, entry, weight, strict=True) if e < times[j] <= t
                 )
     return hazard
 
 
-def risk_by(times, event, horizon):
+def risk_by(times, event, horizon, entry=None, start=-np.inf):
     """1 - Kaplan-Meier, time by time."""
     left = 1.0
-    for t in sorted(set(times[(event == 1) & (times <= horizon)])):
-        left *= 1.0 - ((times == t) & (event == 1)).sum() / (times >= t).sum()
+    entry = np.full(len(times), -np.inf) if entry is None else entry
+    for t in sorted(set(times[(event == 1) & (times <= horizon) & (times > start)])):
+        left *= 1.0 - ((times == t) & (event == 1)).sum() / ((times >= t) & (entry < t)).sum()
     return 1.0 - left

@@ -16,6 +16,10 @@ from prs.evaluation.calibration import calibrate
 from prs.evaluation.curve import local_quadratic, smooth_curve
 from prs.evaluation.intervals import normal_quantile
 from prs.evaluation.regression import design_matrix, fit_logistic
+from prs.evaluation.survival import risk_by
+from prs.survival.concordance import concordance
+from prs.survival.cox import baseline_hazard, fit_cox
+from prs.survival.kaplan_meier import martingale_residuals
 
 R = Path(__file__).parent / "fixtures" / "r"
 
@@ -99,3 +103,29 @@ def test_nagelkerke_equals_lrm(r: pd.Series, people: pd.DataFrame) -> None:
     figures = made.statistics(made.contributions.mean(0))
     # Without covariates "incremental" is over the intercept: lrm's R2.
     assert figures["r2_nagelkerke"] == pytest.approx(r["nagelkerke s1"], rel=FIT)
+
+
+def test_late_entry_equals_survival() -> None:
+    table, s = pd.read_csv(R / "late_figures.csv"), pd.read_csv(R / "late.csv").astype(float)
+    r = pd.Series(table["value"].to_numpy(), index=table["name"])
+    time, event, entry = (s[c].to_numpy() for c in ("age", "event", "entry"))
+    x = s[["score", "sex"]].to_numpy()
+    fit = fit_cox(x, time, event, entry=entry)
+    assert fit.coef == pytest.approx([r["beta score"], r["beta sex"]], rel=FIT)
+    assert fit.se[0] == pytest.approx(r["se score"], rel=FIT)
+    assert fit.log_likelihood == pytest.approx(r["log likelihood"], rel=1e-12)
+    ages = np.array([45.0, 60.0, 75.0])
+    hazard = baseline_hazard(x @ fit.coef, time, event, ages, entry=entry)
+    assert hazard == pytest.approx([r[f"hazard {age:g}"] for age in ages], rel=FIT)
+    # R gives 15 digits of these closed sums
+    residual = martingale_residuals(time, event, entry)
+    assert residual[[0, 9, 99]] == pytest.approx(
+        [r[f"martingale {i}"] for i in (1, 10, 100)], rel=1e-10
+    )
+    c, influence = concordance(time, event, x[:, 0], entry=entry)
+    assert c == pytest.approx(r["c"], rel=1e-12)
+    assert (influence**2).sum() == pytest.approx(r["c variance"], rel=1e-10)
+    for start in (35.0, 50.0):
+        risk = risk_by(time, event, 70.0, entry=entry, start=start - 0.5)  # R: events from start on
+        for ours, name in zip(risk, ("risk", "lower", "upper"), strict=True):
+            assert ours == pytest.approx(r[f"{name} from {start:g}"], rel=1e-10)

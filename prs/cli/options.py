@@ -20,6 +20,7 @@ __all__ = [
     "CohortFile",
     "Columns",
     "Covariates",
+    "Entry",
     "Exclude",
     "Extract",
     "Keep",
@@ -31,10 +32,13 @@ __all__ = [
     "Remove",
     "ScoresFile",
     "Seed",
+    "Split",
     "SumstatsByPopulation",
     "Threads",
+    "Time",
     "Workers",
     "connect",
+    "names_of",
     "numbers",
     "open_chosen",
     "pairs",
@@ -97,6 +101,26 @@ CohortFile = Annotated[
 Outcome = Annotated[str, typer.Option("--outcome", metavar="COLUMN", help="Column of the outcome.")]
 Covariates = Annotated[
     str, typer.Option(metavar="COLUMNS", help="Covariates, separated by commas.")
+]
+Split = Annotated[
+    str | None,
+    typer.Option("--split", metavar="COLUMN", help="Column with tuning and test."),
+]
+Time = Annotated[
+    str | None,
+    typer.Option(
+        "--time",
+        metavar="COLUMN",
+        help="Follow-up time: the outcome is then event (case) or censored.",
+    ),
+]
+Entry = Annotated[
+    str | None,
+    typer.Option(
+        "--entry",
+        metavar="COLUMN",
+        help="With --time: late entry, on the same scale (age at entry and age at the event).",
+    ),
 ]
 ScoresFile = Annotated[Path, typer.Option("--scores", metavar="FILE", help="Scores (prs score).")]
 Out = Annotated[str, typer.Option("--out", metavar="PREFIX", help="Prefix of the output files.")]
@@ -200,6 +224,11 @@ def number(text: str, option: str) -> float:
 def numbers(text: str, option: str) -> tuple[float, ...]:
     """Return a comma-separated list of numbers."""
     return tuple(number(part, option) for part in text.split(",") if part.strip())
+
+
+def names_of(text: str) -> list[str]:
+    """Return a comma-separated list of names."""
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def require(options: Mapping[str, object]) -> None:

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from prs.cli.app import app
-from prs.cli.options import CohortFile, Covariates, Out, Outcome, ScoresFile, Seed, numbers
+from prs.cli.options import (
+    CohortFile,
+    Covariates,
+    Entry,
+    Out,
+    Outcome,
+    ScoresFile,
+    Seed,
+    Split,
+    Time,
+    names_of,
+    numbers,
+)
 
 if TYPE_CHECKING:
     from prs.evaluation.evaluate import Evaluation
@@ -23,18 +35,9 @@ Prevalence = Annotated[
         help="Prevalence: one number, or a table of group and prevalence. Never guessed.",
     ),
 ]
-Split = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column with tuning and test.")]
 CaseControl = Annotated[
     bool,
     typer.Option("--case-control", help="Cases were oversampled: weight risks to the prevalence."),
-]
-Time = Annotated[
-    str | None,
-    typer.Option(
-        "--time",
-        metavar="COLUMN",
-        help="Follow-up time: the outcome is then event (case) or censored; hazard ratios and C.",
-    ),
 ]
 Horizons = Annotated[
     str,
@@ -74,6 +77,7 @@ def evaluate_command(
     split: Split = None,
     case_control: CaseControl = False,
     time: Time = None,
+    entry: Entry = None,
     horizons: Horizons = "",
     risk_thresholds: RiskThresholds = "",
     compare_to: CompareTo = None,
@@ -82,22 +86,9 @@ def evaluate_command(
     seed: Seed = 1,
 ) -> None:
     """Judge scores by group: accuracy, calibration and decile risks, each with an interval."""
+    evaluation, _, _ = _evaluate(locals())
     from prs.evaluation.evaluate import write_tables
 
-    evaluation, _, _ = _evaluate(
-        scores,
-        {"path": cohort, "outcome": outcome, "split": split, "time": time},
-        by,
-        covariates,
-        prevalence=prevalence,
-        case_control=case_control,
-        horizons=horizons,
-        risk_thresholds=risk_thresholds,
-        compare_to=compare_to,
-        reference_group=reference_group,
-        cutpoints=cutpoints,
-        seed=seed,
-    )
     written = write_tables(evaluation, out)
     typer.echo(str(evaluation))
     typer.echo("wrote " + " ".join(str(path) for path in written))
@@ -115,6 +106,7 @@ def report_command(
     split: Split = None,
     case_control: CaseControl = False,
     time: Time = None,
+    entry: Entry = None,
     horizons: Horizons = "",
     risk_thresholds: RiskThresholds = "",
     compare_to: CompareTo = None,
@@ -127,23 +119,10 @@ def report_command(
     seed: Seed = 1,
 ) -> None:
     """Write one self-contained HTML page about scores, with its tables and figures."""
+    evaluation, read, people = _evaluate(locals())
     from prs import ReportInputs, read_weights, write_report
     from prs.provenance import Provenance, command_line, digest_inputs
 
-    evaluation, read, people = _evaluate(
-        scores,
-        {"path": cohort, "outcome": outcome, "split": split, "time": time},
-        by,
-        covariates,
-        prevalence=prevalence,
-        case_control=case_control,
-        horizons=horizons,
-        risk_thresholds=risk_thresholds,
-        compare_to=compare_to,
-        reference_group=reference_group,
-        cutpoints=cutpoints,
-        seed=seed,
-    )
     inputs = [scores, cohort, *(weights or [])]
     page = write_report(
         ReportInputs(
@@ -161,27 +140,32 @@ def report_command(
     typer.echo(f"wrote {page}")
 
 
-def _evaluate(
-    scores: Path, table: dict[str, Any], by: str, covariates: str, **options: Any
-) -> tuple[Evaluation, Scores, Cohort]:
-    """Read the two tables and evaluate; returns the evaluation, the scores and the cohort."""
+#: Options of both commands that `evaluate` takes as they are.
+_AS_TYPED = ("case_control", "compare_to", "reference_group", "cutpoints", "seed", "by")
+
+
+def _evaluate(typed: dict[str, Any]) -> tuple[Evaluation, Scores, Cohort]:
+    """Read the two tables and evaluate, as a command's options (name -> value) say.
+
+    Returns the evaluation, the scores and the cohort.
+    """
     from prs import evaluate, read_cohort, read_scores
     from prs.inputs.prevalence import read_prevalence
 
     people = read_cohort(
-        covariates=[name.strip() for name in covariates.split(",") if name.strip()],
-        labels=[by],
-        **table,
+        typed["cohort"],
+        covariates=names_of(typed["covariates"]),
+        labels=[typed["by"]],
+        **{name: typed[name] for name in ("outcome", "split", "time", "entry")},
     )
-    read = read_scores(scores)
-    for name in ("horizons", "risk_thresholds"):
-        options[name] = numbers(options[name], f"--{name.replace('_', '-')}")
-    given = options.pop("prevalence")
+    read = read_scores(typed["scores"])
+    given = typed["prevalence"]
     evaluation = evaluate(
         read,
         people,
-        by=by,
         prevalence=None if given is None else read_prevalence(given),
-        **options,
+        horizons=numbers(typed["horizons"], "--horizons"),
+        risk_thresholds=numbers(typed["risk_thresholds"], "--risk-thresholds"),
+        **{name: typed[name] for name in _AS_TYPED},
     )
     return evaluation, read, people

@@ -14,6 +14,7 @@ from prs.cli.options import (
     Cluster,
     CohortFile,
     Covariates,
+    Entry,
     Exclude,
     Extract,
     Keep,
@@ -22,9 +23,12 @@ from prs.cli.options import (
     Remove,
     ScoresFile,
     Seed,
+    Split,
     Threads,
+    Time,
     Workers,
     connect,
+    names_of,
     open_chosen,
     pairs,
 )
@@ -138,9 +142,9 @@ def combine_command(
     outcome: Outcome,
     out: Out,
     covariates: Covariates = "",
-    split: Annotated[
-        str, typer.Option(metavar="COLUMN", help="Column with tuning and test.")
-    ] = "split",
+    split: Split = "split",
+    time: Time = None,
+    entry: Entry = None,
     columns: Annotated[
         str, typer.Option(metavar="NAMES", help="Scores to use, by commas (default: all).")
     ] = "",
@@ -188,13 +192,15 @@ def combine_command(
         raise typer.BadParameter(f"--method {method!r} is not linear, nonnegative, ridge or best")
     read = read_scores(scores)
     if columns:
-        read = read.select([column for column in columns.split(",") if column.strip()])
+        read = read.select(names_of(columns))
     people = read_cohort(
         cohort,
         outcome=outcome,
-        covariates=[column.strip() for column in covariates.split(",") if column.strip()],
+        covariates=names_of(covariates),
         labels=[] if by is None else [by],
         split=None if cross_fit else split,
+        time=time,
+        entry=entry,
     )
 
     def fit(values: Scores, group: Cohort) -> CombinedScore:

@@ -11,13 +11,18 @@ import typer
 from prs.cli.app import app
 from prs.cli.options import (
     BfileOrNot,
+    Covariates,
+    Entry,
     Exclude,
     Extract,
     Keep,
     Out,
     Palindromic,
     Remove,
+    Split,
     Threads,
+    Time,
+    names_of,
     numbers,
     open_chosen,
     pairs,
@@ -107,10 +112,10 @@ def ct_command(
         typer.Option("--cohort", metavar="FILE", help="Table of these people: fit every cell."),
     ] = None,
     outcome: Annotated[str | None, typer.Option("--outcome", metavar="COLUMN")] = None,
-    covariates: Annotated[str, typer.Option(metavar="COLUMNS", help="By commas.")] = "",
-    split: Annotated[
-        str, typer.Option(metavar="COLUMN", help="Column with tuning and test.")
-    ] = "split",
+    covariates: Covariates = "",
+    split: Split = "split",
+    time: Time = None,
+    entry: Entry = None,
     cross_fit: Annotated[
         int,
         typer.Option(
@@ -162,9 +167,11 @@ def ct_command(
         people = read_cohort(
             str(cohort),
             outcome=str(outcome),
-            covariates=[name for name in covariates.split(",") if name.strip()],
+            covariates=names_of(covariates),
             labels=(),
             split=None if cross_fit else split,
+            time=time,
+            entry=entry,
         )
         _fit_cells(scores, people, out, cross_fit, permutations, quantiles, seed)
 

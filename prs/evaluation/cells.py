@@ -228,6 +228,7 @@ def _accuracy(
             predicted_full=full if np.isfinite(full).all() else None,
             sd=sd,
             confidence=setup.confidence,
+            entry=data.entries(mask),
         )
     if not setup.binary:
         return quantitative_accuracy(

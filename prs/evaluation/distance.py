@@ -16,7 +16,6 @@ from scipy.special import logit
 
 from prs.errors import InvalidValueError
 from prs.evaluation.accuracy import delong
-from prs.evaluation.cox import CoxFit, fit_cox
 from prs.evaluation.floors import OK, Floors
 from prs.evaluation.intervals import (
     fisher_interval,
@@ -27,6 +26,7 @@ from prs.evaluation.intervals import (
 )
 from prs.evaluation.regression import RegressionFit, design_matrix, fit_linear, fit_logistic
 from prs.evaluation.survival import harrell_c
+from prs.survival.cox import CoxFit, fit_cox
 
 __all__ = ["accuracy_by_distance", "describe_trend", "genetic_distance"]
 

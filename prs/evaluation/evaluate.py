@@ -121,7 +121,8 @@ def evaluate(
         Of bootstrap and folds.
     horizons : sequence of float, optional
         Times by which risks are judged where the outcome is a time to an event; deciles and
-        curves are of the first. Default: the median follow-up of the people judged.
+        curves are of the first. Default: the median follow-up of the people judged. They are
+        counted from each person's entry, also where the cohort's times are ages (`entry`).
     risk_thresholds : sequence of float
         Limits of risk categories, such as those at which a guideline acts: who is reclassified
         by the score is then said. Binary outcomes.
@@ -289,7 +290,7 @@ def _horizons(horizons: Sequence[float] | None, data: Data) -> tuple[float, ...]
         if horizons:
             raise SettingsError(f"horizons are given for a {data.kind} outcome")
         return ()
-    judged = data.times()[data.judged]
+    judged = data.followed()[data.judged]
     if not horizons:
         return (float(np.median(judged)),)
     for horizon in horizons:
@@ -342,6 +343,7 @@ def _predict(
                 "horizons": horizons,
                 "methods": methods,
                 "train_on": train_on,
+                "entry": data.entry,
             }
             followed = (data.times(), data.outcome, column, *people)
             if data.has_split:

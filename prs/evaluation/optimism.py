@@ -12,7 +12,7 @@ from prs.errors import SettingsError
 from prs.evaluation.accuracy import delong
 from prs.evaluation.regression import design_matrix
 from prs.evaluation.risk_models import assign_folds
-from prs.evaluation.survival import concordance
+from prs.survival.concordance import concordance
 
 __all__ = [
     "Optimism",
@@ -54,10 +54,16 @@ class Optimism:
     replicates: Floats
 
 
-def accuracy_of(score: Floats, outcome: Floats, kind: str, time: Floats | None = None) -> float:
+def accuracy_of(
+    score: Floats,
+    outcome: Floats,
+    kind: str,
+    time: Floats | None = None,
+    entry: Floats | None = None,
+) -> float:
     """Return the AUC (binary), Harrell's C (survival, with times) or squared correlation."""
     if kind == "survival" and time is not None:
-        return concordance(time, outcome, score)[0]
+        return concordance(time, outcome, score, entry=entry)[0]
     if kind == "binary":
         return float(delong(score[:, None], outcome).auc[0])
     if score.std() == 0.0:
@@ -160,25 +166,26 @@ def selection_optimism(
     *,
     kind: str,
     time: ArrayLike | None = None,
+    entry: ArrayLike | None = None,
     group: ArrayLike | None = None,
     n_bootstrap: int = 200,
     seed: int = 0,
 ) -> Optimism:
     """Estimate how much too good an accuracy is, by repeating the whole selection.
 
-    Parameters are those of `cross_fit`, and `time` of shape (N,) for a survival outcome;
+    Parameters are those of `cross_fit`, `time` and `entry` of shape (N,) for a survival outcome;
     `n_bootstrap` samples are drawn within groups and case status. A column that is NaN for
     everybody is one that the selection did not come to: such a sample says nothing of it.
     """
     y = np.asarray(outcome, np.float64)
-    times = None if time is None else np.asarray(time, np.float64)
+    times, entries = (None if v is None else np.asarray(v, np.float64) for v in (time, entry))
     everybody = np.arange(len(y))
 
     def accuracies(score: Floats, index: Index) -> Floats:
-        part = None if times is None else times[index]
+        followed = [None if v is None else v[index] for v in (times, entries)]
         columns = score[index].reshape(len(index), -1).T
         made = [
-            np.nan if np.isnan(column).all() else accuracy_of(column, y[index], kind, part)
+            np.nan if np.isnan(column).all() else accuracy_of(column, y[index], kind, *followed)
             for column in columns
         ]
         return np.array(made).reshape(score.shape[1:])

@@ -126,6 +126,8 @@ class Data:
         By group (and "all"): what became of everybody in the cohort.
     time : ndarray of float64, shape (N,), or None
         Of the event or of censoring; survival only.
+    entry : ndarray of float64, shape (N,), or None
+        When each came under observation, on the scale of `time`; None: at 0.
     """
 
     kind: str
@@ -140,6 +142,7 @@ class Data:
     has_split: bool
     counts: dict[str, dict[str, int]]
     time: NDArray[np.float64] | None = None
+    entry: NDArray[np.float64] | None = None
 
     @property
     def has_events(self) -> bool:
@@ -151,6 +154,14 @@ class Data:
         if self.time is None:
             raise SettingsError(f"a {self.kind} outcome has no times")
         return self.time
+
+    def followed(self) -> NDArray[np.float64]:
+        """Return the times of a survival outcome since each one's entry."""
+        return self.times() if self.entry is None else self.times() - self.entry
+
+    def entries(self, mask: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+        """Return when some people entered; None where all were there from the start."""
+        return None if self.entry is None else self.entry[mask]
 
     def members(self, group: str) -> NDArray[np.bool_]:
         """Return a mask of a group's people, shape (N,)."""
@@ -194,10 +205,12 @@ def gather(
     has_events = cohort.outcome_kind != "quantitative"
     if has_events:
         _check_binary(outcome, cohort.outcome_name)
-    time = _times(cohort)
+    time, entry = _times(cohort)
 
     without = {
-        "n_without_outcome": ~np.isfinite(outcome if time is None else outcome + time),
+        "n_without_outcome": ~np.isfinite(
+            sum((v for v in (time, entry) if v is not None), outcome)
+        ),
         "n_without_covariates": ~np.isfinite(covariates).all(1),
         "n_without_score": ~np.isfinite(values).all(1),
         "n_without_split": np.zeros(n, bool) if split is None else np.equal(split, ""),
@@ -240,6 +253,7 @@ def gather(
         has_split=split is not None,
         counts=counts,
         time=None if time is None else time[usable],
+        entry=None if entry is None else entry[usable],
     )
     _check_roles(data, cohort.outcome_name)
     return data
@@ -301,16 +315,25 @@ def _split(cohort: CohortLike) -> NDArray[np.object_] | None:
     return split
 
 
-def _times(cohort: CohortLike) -> NDArray[np.float64] | None:
+def _times(
+    cohort: CohortLike,
+) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
+    """Return times and entries of a survival outcome, as far as there are any."""
     if cohort.outcome_kind != "survival":
-        return None
+        return None, None
     given = getattr(cohort, "time", None)
     if given is None:
         raise SettingsError("a survival outcome needs the time of the event or of censoring")
     time = np.asarray(given, np.float64)
     if (time < 0.0).any():
         raise InvalidValueError(f"{int((time < 0).sum()):,} times are negative")
-    return time
+    entered = getattr(cohort, "entry", None)
+    if entered is None:
+        return time, None
+    entry = np.asarray(entered, np.float64)
+    if (entry >= time).any():
+        raise InvalidValueError(f"{int((entry >= time).sum()):,} entries are not before the time")
+    return time, entry
 
 
 def _check_binary(outcome: NDArray[np.float64], name: str) -> None:

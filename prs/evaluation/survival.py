@@ -11,56 +11,28 @@ from numpy.typing import ArrayLike, NDArray
 
 from prs.errors import InvalidValueError
 from prs.evaluation.accuracy import Accuracy
-from prs.evaluation.cox import fit_cox
 from prs.evaluation.floors import OK, Floors, insufficient
-from prs.evaluation.intervals import Estimate, normal_interval, two_sided_p
+from prs.evaluation.intervals import Estimate, normal_interval, normal_quantile, two_sided_p
 from prs.evaluation.people import EVERYBODY
 from prs.evaluation.regression import design_matrix
-from prs.kernels.concordance import concordance_pairs
+from prs.survival.concordance import concordance
+from prs.survival.cox import fit_cox
+from prs.survival.kaplan_meier import risk_and_variance
 
-__all__ = ["concordance", "evaluate_survival", "harrell_c", "hazard_ratio", "survival_accuracy"]
+__all__ = ["evaluate_survival", "harrell_c", "hazard_ratio", "risk_by", "survival_accuracy"]
 
 Floats = NDArray[np.float64]
 #: Variance of the log of a hazard's own scatter: that of the extreme value distribution.
 _EXTREME_VALUE_VARIANCE = np.pi**2 / 6.0
 
 
-def _pairs(times: Floats, event: NDArray[np.bool_], risk: Floats) -> tuple[Floats, Floats]:
-    """Return, for each person, the sum of their pairs' scores (1, 1/2, 0) and the pairs' number."""
-    order = np.lexsort((~event, times))
-    _, start, count = np.unique(times[order], return_index=True, return_counts=True)
-    events = np.concatenate([[0], np.cumsum(event[order])])
-    stop = start + count
-    _, rank = np.unique(risk, return_inverse=True)
-    won, number = np.zeros(len(times)), np.zeros(len(times))
-    concordance_pairs(
-        np.append(start, len(times)).astype(np.int64),
-        (start + events[stop] - events[start]).astype(np.int64),
-        (rank[order] + 1).astype(np.int64),
-        np.zeros(int(rank.max()) + 2, np.int64),
-        won,
-        number,
-    )
-    back = np.empty(len(order), np.int64)
-    back[order] = np.arange(len(order))
-    return won[back], number[back]
-
-
-def concordance(times: Floats, event: Floats, risk: Floats) -> tuple[float, Floats]:
-    """Return Harrell's C (NaN without a comparable pair), and each person's influence on it.
-
-    The influences sum to 0; their sum of squares is the infinitesimal jackknife's variance.
-    """
-    won, number = _pairs(times, event == 1.0, risk)
-    total = number.sum()
-    if total == 0.0:
-        return np.nan, np.zeros(len(times))
-    c = float(won.sum() / total)
-    return c, 2.0 * (won - c * number) / total
-
-
 def harrell_c(
-    times: ArrayLike, event: ArrayLike, risk: ArrayLike, *, confidence: float = 0.95
+    times: ArrayLike,
+    event: ArrayLike,
+    risk: ArrayLike,
+    *,
+    confidence: float = 0.95,
+    entry: ArrayLike | None = None,
 ) -> Estimate:
     """Return Harrell's concordance, with its infinitesimal-jackknife interval.
 
@@ -75,10 +47,15 @@ def harrell_c(
     risk : array_like, shape (N,)
         Higher is earlier.
     confidence : float
+    entry : array_like, shape (N,), optional
+        When each person came under observation: nobody is compared with an event before that.
     """
-    return _c_interval(
-        *concordance(*(np.asarray(v, np.float64) for v in (times, event, risk))), confidence
-    )
+    t, d, r = (np.asarray(v, np.float64) for v in (times, event, risk))
+    return _c_interval(*concordance(t, d, r, entry=_entries(entry)), confidence)
+
+
+def _entries(entry: ArrayLike | None) -> Floats | None:
+    return None if entry is None else np.asarray(entry, np.float64)
 
 
 def _c_interval(c: float, influence: Floats, confidence: float) -> Estimate:
@@ -88,6 +65,37 @@ def _c_interval(c: float, influence: Floats, confidence: float) -> Estimate:
     return Estimate(raw.value, max(raw.lower, 0.0), min(raw.upper, 1.0))
 
 
+def risk_by(
+    time: Floats,
+    event: Floats,
+    horizon: float,
+    confidence: float = 0.95,
+    *,
+    entry: Floats | None = None,
+    start: float = -np.inf,
+) -> Estimate:
+    """Return the risk of the event by a time, 1 - Kaplan-Meier, with its log-log interval.
+
+    Greenwood's variance on the scale of log(-log S), as R's ``survfit(conf.type = "log-log")``.
+
+    Parameters
+    ----------
+    time, event : ndarray of float64, shape (N,)
+    horizon : float
+        In the unit of `time`.
+    confidence : float
+    entry, start
+        See `prs.survival.kaplan_meier.risk_and_variance`.
+    """
+    risk, variance = risk_and_variance(time, event, horizon, entry=entry, start=start)
+    if not (0.0 < risk < 1.0 and variance > 0.0):
+        return Estimate(risk, np.nan, np.nan)
+    survival = 1.0 - risk
+    half = normal_quantile(confidence) * np.sqrt(variance) / (survival * abs(np.log(survival)))
+    low, high = survival ** np.exp(half), survival ** np.exp(-half)
+    return Estimate(risk, 1.0 - float(high), 1.0 - float(low))
+
+
 def hazard_ratio(
     times: ArrayLike,
     event: ArrayLike,
@@ -95,6 +103,7 @@ def hazard_ratio(
     covariates: ArrayLike | None = None,
     *,
     confidence: float = 0.95,
+    entry: ArrayLike | None = None,
 ) -> tuple[Estimate, float]:
     """Return the hazard ratio per unit of the score, adjusted, with its Wald interval and p.
 
@@ -105,6 +114,8 @@ def hazard_ratio(
     times, event, score_sds : array_like, shape (N,)
     covariates : array_like, shape (N, C), optional
     confidence : float
+    entry : array_like, shape (N,), optional
+        See `harrell_c`.
 
     Returns
     -------
@@ -118,7 +129,8 @@ def hazard_ratio(
     nothing = Estimate(np.nan, np.nan, np.nan)
     if columns is None:
         return nothing, np.nan
-    fit = fit_cox(columns, np.asarray(times, np.float64), np.asarray(event, np.float64))
+    t, d = np.asarray(times, np.float64), np.asarray(event, np.float64)
+    fit = fit_cox(columns, t, d, entry=_entries(entry))
     if not fit.converged:
         return nothing, np.nan
     log = normal_interval(fit.coef[-1], fit.se[-1], confidence)
@@ -141,6 +153,7 @@ def survival_accuracy(
     predicted_full: Floats | None,
     sd: float,
     confidence: float = 0.95,
+    entry: Floats | None = None,
 ) -> Accuracy:
     """Judge a score for a time-to-event outcome in one group.
 
@@ -157,6 +170,8 @@ def survival_accuracy(
         One "SD" of the score.
     confidence : float
         Level of the intervals.
+    entry : ndarray of float64, shape (N,), optional
+        When each person came under observation, on the scale of `times`.
 
     Returns
     -------
@@ -169,23 +184,23 @@ def survival_accuracy(
     columns = _cox_columns(covariates, score / sd)
     if columns is None:
         return Accuracy({}, insufficient("the score does not vary (given the covariates)"))
-    fit = fit_cox(columns, times, event)
+    fit = fit_cox(columns, times, event, entry=entry)
     if not fit.converged:
         return Accuracy({}, insufficient("no hazard ratio could be fitted"))
     n = len(times)
-    c, c_influence = concordance(times, event, score)
+    c, c_influence = concordance(times, event, score, entry=entry)
     log = normal_interval(fit.coef[-1], fit.se[-1], confidence)
     cells: dict[str, Any] = {
-        "follow_up": float(np.median(times)),
+        "follow_up": float(np.median(times if entry is None else times - entry)),
         **Estimate(*(float(np.exp(v)) for v in log)).named("hazard_ratio"),
         "hazard_ratio_p": two_sided_p(fit.coef[-1] / fit.se[-1]),
         **_c_interval(c, c_influence, confidence).named("c"),
     }
     if predicted_full is not None:
-        full, full_influence = concordance(times, event, predicted_full)
+        full, full_influence = concordance(times, event, predicted_full, entry=entry)
         cells |= _c_interval(full, full_influence, confidence).named("c_full")
         if predicted_covariates is not None:
-            null, null_influence = concordance(times, event, predicted_covariates)
+            null, null_influence = concordance(times, event, predicted_covariates, entry=entry)
             cells |= _c_interval(null, null_influence, confidence).named("c_covariates")
             se = float(np.sqrt(((full_influence - null_influence) ** 2).sum()))
             cells |= normal_interval(full - null, se, confidence).named("c_gain")
@@ -209,6 +224,7 @@ def evaluate_survival(
     covariates: ArrayLike | None = None,
     min_events: int = 20,
     confidence: float = 0.95,
+    entry: ArrayLike | None = None,
 ) -> pd.DataFrame:
     """Judge scores for a time-to-event outcome, per group and pooled.
 
@@ -227,6 +243,8 @@ def evaluate_survival(
     min_events : int
         Fewer events in a group: insufficient data.
     confidence : float
+    entry : array_like, shape (N,), optional
+        When each person came under observation, on the scale of `times` (age, say).
 
     Returns
     -------
@@ -240,6 +258,9 @@ def evaluate_survival(
         raise InvalidValueError(
             "times must be numbers of at least 0, and events 0 (censored) or 1 (event)"
         )
+    come = _entries(entry)
+    if come is not None and not (come < t).all():
+        raise InvalidValueError("an entry is not before the person's time")
     if not np.isfinite(values).all() or values.shape[1] != len(names):
         raise InvalidValueError(f"scores of shape {values.shape} for {len(names)} names")
     labels = (
@@ -268,10 +289,12 @@ def evaluate_survival(
                 if label == EVERYBODY and len(groups) > 1:
                     apart = [labels[here] == g for g in groups[1:]]
                     adjust = np.column_stack([adjust, *(a.astype(float) for a in apart)])
-                ratio, p = hazard_ratio(
-                    t[here], d[here], values[here, s] / sd, adjust, confidence=confidence
-                )
-                c = harrell_c(t[here], d[here], values[here, s], confidence=confidence)
+                options: dict[str, Any] = {
+                    "confidence": confidence,
+                    "entry": None if come is None else come[here],
+                }
+                ratio, p = hazard_ratio(t[here], d[here], values[here, s] / sd, adjust, **options)
+                c = harrell_c(t[here], d[here], values[here, s], **options)
                 row |= {**ratio.named("hazard_ratio"), "hazard_ratio_p": p, **c.named("c")}
                 if not np.isfinite(ratio.value):
                     status = insufficient("no hazard ratio could be fitted")

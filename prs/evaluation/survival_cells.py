@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from prs.evaluation.calibration import quantile_bins, smooth_cells
 from prs.evaluation.cells import Setup, cuts_for
-from prs.evaluation.cox import fit_cox, pseudo_risks, risk_and_variance, risk_by
 from prs.evaluation.floors import OK, insufficient
 from prs.evaluation.intervals import (
     UNKNOWN,
@@ -19,7 +18,10 @@ from prs.evaluation.intervals import (
     two_sided_p,
 )
 from prs.evaluation.strata import CutPoints
+from prs.evaluation.survival import risk_by
 from prs.evaluation.survival_models import HazardPredictions
+from prs.survival.cox import fit_cox
+from prs.survival.kaplan_meier import pseudo_risks, risk_and_variance
 
 __all__ = ["hazard_calibration_tables", "hazard_decile_tables"]
 
@@ -37,7 +39,7 @@ def _horizon_status(setup: Setup, group: str, horizon: float) -> str:
     if status != OK:
         return status
     mask = setup.judged(group)
-    time, event = setup.data.times()[mask], setup.data.outcome[mask]
+    time, event = setup.data.followed()[mask], setup.data.outcome[mask]
     early = int(event[time <= horizon].sum())
     if early < setup.floors.min_events:
         return insufficient(f"{early:,} events by {horizon:g} (floor {setup.floors.min_events:,})")
@@ -52,8 +54,10 @@ def hazard_calibration_tables(
 ) -> dict[str, Rows]:
     """Judge one model's risks in a group, by horizon; curve and bins are of the first horizon.
 
-    Observed risks are 1 - Kaplan-Meier; the slope is that of a Cox model on the predicted log
-    hazard; the smooth curve, ICI and Brier score are of pseudo-values (`cox.pseudo_risks`).
+    Observed risks are 1 - Kaplan-Meier, in time since each one's entry; the slope is that of a
+    Cox model on the predicted log hazard, on the scale of the times (age, where people enter
+    late); the smooth curve, ICI and Brier score are of pseudo-values
+    (`prs.survival.kaplan_meier.pseudo_risks`).
 
     Parameters
     ----------
@@ -71,11 +75,11 @@ def hazard_calibration_tables(
     data, mask, counts = setup.data, setup.judged(group), setup.counts(group)
     fit = data.outcome[data.members(group) & data.tuning]
     linear = getattr(predictions, model)[mask]
-    time, event = data.times()[mask], data.outcome[mask]
+    time, event = data.followed()[mask], data.outcome[mask]
     tables: dict[str, Rows] = {"calibration": [], "calibration_curve": [], "calibration_bins": []}
     slope = UNKNOWN
     if setup.status(group) == OK and np.isfinite(linear).all() and linear.std() > 0.0:
-        cox = fit_cox(linear[:, None], time, event)
+        cox = fit_cox(linear[:, None], data.times()[mask], event, entry=data.entries(mask))
         if cox.converged:
             slope = normal_interval(cox.coef[0], cox.se[0], setup.confidence)
     for h, horizon in enumerate(setup.horizons):
@@ -182,7 +186,8 @@ def hazard_decile_tables(setup: Setup, group: str, s: int) -> dict[str, Rows]:
         row = head | {"status": status}
         names = ("top vs bottom", "top vs middle", "top vs rest", "trend")
         return {"deciles": [row], "contrasts": [row | {"contrast": name} for name in names]}
-    time, event, score = data.times()[mask], data.outcome[mask], data.scores[mask, s]
+    time, event, score = data.followed()[mask], data.outcome[mask], data.scores[mask, s]
+    scale = data.times()[mask], data.entries(mask)
     index = np.searchsorted(cuts.deciles, score, side="left")
     n_bins = len(cuts.deciles) + 1
     middle = (score > cuts.middle[0]) & (score <= cuts.middle[1])
@@ -192,10 +197,10 @@ def hazard_decile_tables(setup: Setup, group: str, s: int) -> dict[str, Rows]:
     top = index == n_bins - 1
     for name, mask_ in arms.items():
         contrasts.append({"contrast": f"top vs {name}"} | _contrast(
-            setup, name, top, mask_, (time, event)
+            setup, name, top, mask_, (time, event), scale
         ))  # fmt: skip
     trend: dict[str, Any] = {"contrast": "trend", **setup.counts(group), "status": OK}
-    fit = fit_cox(index[:, None].astype(np.float64), time, event)
+    fit = fit_cox(index[:, None].astype(np.float64), scale[0], event, entry=scale[1])
     if fit.converged:
         z = float(fit.coef[0] / fit.se[0])
         trend |= {"z": z, "p": two_sided_p(z)}
@@ -272,7 +277,12 @@ def _decile(
 
 
 def _contrast(
-    setup: Setup, name: str, top: Masks, mask: Masks, times: tuple[Floats, Floats]
+    setup: Setup,
+    name: str,
+    top: Masks,
+    mask: Masks,
+    times: tuple[Floats, Floats],
+    scale: tuple[Floats, Floats | None],
 ) -> dict[str, Any]:
     horizon, confidence = setup.horizons[0], setup.confidence
     early = (times[1] == 1.0) & (times[0] <= horizon)
@@ -294,7 +304,9 @@ def _contrast(
     )
     row |= _ratio((top, mask), times, horizon, confidence).named("risk_ratio")
     both = top | mask
-    fit = fit_cox(top[both].astype(np.float64)[:, None], times[0][both], times[1][both])
+    entry = None if scale[1] is None else scale[1][both]
+    arm = top[both].astype(np.float64)[:, None]
+    fit = fit_cox(arm, scale[0][both], times[1][both], entry=entry)
     if fit.converged:
         log = normal_interval(fit.coef[0], fit.se[0], confidence)
         row |= Estimate(*(float(np.exp(v)) for v in log)).named("hazard_ratio")

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from prs.evaluation.cox import baseline_hazard, fit_cox
 from prs.evaluation.regression import design_matrix
 from prs.evaluation.risk_models import BOTH, ISOTONIC, NONE
+from prs.survival.cox import baseline_hazard, fit_cox
 
 __all__ = ["HazardPredictions", "cross_fit_hazards", "predict_hazards"]
 
@@ -43,13 +43,19 @@ class HazardPredictions:
     risks: Mapping[str, Floats]
 
 
-def _linear(columns: Floats, time: Floats, event: Floats, base: Masks) -> Floats:
+def _of(entry: Floats | None, mask: Masks) -> Floats | None:
+    return None if entry is None else entry[mask]
+
+
+def _linear(
+    columns: Floats, time: Floats, event: Floats, base: Masks, entry: Floats | None
+) -> Floats:
     """Fit on `base`; everybody's log hazard, 0 on average there."""
     _, independent = design_matrix(columns[base])
     kept = columns[:, independent[1:]]
     if kept.shape[1] == 0:
         return np.zeros(len(time))
-    fit = fit_cox(kept[base], time[base], event[base])
+    fit = fit_cox(kept[base], time[base], event[base], entry=_of(entry, base))
     linear = (kept - kept[base].mean(axis=0)) @ fit.coef
     return np.asarray(linear)
 
@@ -65,6 +71,7 @@ def predict_hazards(
     horizons: Sequence[float],
     methods: Mapping[str, str],
     train_on: str | None = None,
+    entry: Floats | None = None,
 ) -> HazardPredictions:
     """Fit the models on `train` and predict for everybody.
 
@@ -82,18 +89,27 @@ def predict_hazards(
         intercept and slope).
     train_on : str, optional
         Fit the common models on this group alone.
+    entry : ndarray of float64, shape (N,), optional
+        When each person came under observation, on the scale of `time`. The baseline hazard is
+        then one of that scale (age), and the risk by a horizon that of the time from each one's
+        own entry to the horizon after it.
     """
     base = train if train_on is None else train & (group == train_on)
-    null = _linear(covariates, time, event, base)
-    linear = _linear(np.column_stack([covariates, score]), time, event, base)
+    null = _linear(covariates, time, event, base, entry)
+    linear = _linear(np.column_stack([covariates, score]), time, event, base, entry)
     at = np.asarray(horizons, np.float64)
     if not np.isfinite(linear).all():
         nothing = np.full((len(time), len(at)), np.nan)
         return HazardPredictions(
             null, linear, linear.copy(), {"uncorrected": nothing, "recalibrated": nothing}
         )
-    hazard = baseline_hazard(linear[base], time[base], event[base], at)
-    own = baseline_hazard(linear[base], time[base], event[base], time)
+    fitted = (linear[base], time[base], event[base])
+    if entry is None:
+        hazard, own = (baseline_hazard(*fitted, when) for when in (at, time))
+    else:
+        ends = np.column_stack([entry[:, None] + at, time])
+        both = baseline_hazard(*fitted, np.column_stack([ends, entry]), entry=entry[base])
+        hazard, own = both[:, :-2] - both[:, -1:], both[:, -2] - both[:, -1]
     moved = linear.copy()
     for name, method in methods.items():
         inside = group == name
@@ -102,7 +118,9 @@ def predict_hazards(
             continue
         slope = 1.0
         if method in (BOTH, ISOTONIC) and linear[people].std() > 0.0:
-            fit = fit_cox(linear[people][:, None], time[people], event[people])
+            fit = fit_cox(
+                linear[people][:, None], time[people], event[people], entry=_of(entry, people)
+            )
             slope = float(fit.coef[0]) if fit.converged else 1.0
         expected = float((own[people] * np.exp(slope * linear[people])).sum())
         if expected > 0.0:
@@ -125,6 +143,7 @@ def cross_fit_hazards(
     horizons: Sequence[float],
     methods: Mapping[str, str],
     train_on: str | None = None,
+    entry: Floats | None = None,
 ) -> HazardPredictions:
     """Predict for each fold with models fitted on the other folds (see `predict_hazards`)."""
     lines = np.empty((3, len(time)))
@@ -133,7 +152,7 @@ def cross_fit_hazards(
         out = folds == fold
         made = predict_hazards(
             time, event, score, covariates, group, ~out,
-            horizons=horizons, methods=methods, train_on=train_on,
+            horizons=horizons, methods=methods, train_on=train_on, entry=entry,
         )  # fmt: skip
         for k, part in enumerate((made.covariates, made.uncorrected, made.recalibrated)):
             lines[k, out] = part[out]

@@ -26,10 +26,10 @@ from prs.inputs.cohort_columns import (
     code_outcome,
     code_split,
     code_time,
-    martingale_residuals,
 )
 from prs.inputs.text_table import TextTable, open_table
 from prs.samples import SampleTable
+from prs.survival.kaplan_meier import martingale_residuals
 
 __all__ = ["Cohort", "read_cohort"]
 
@@ -71,6 +71,9 @@ class Cohort:
         Survival: time of the event, or of censoring.
     time_name : str
         Its column.
+    entry : ndarray of float64, shape (N,), or None
+        Survival with late entry: when each person came under observation, on the scale of
+        `time`, which is age, say, and not time since entry.
     """
 
     samples: SampleTable
@@ -86,6 +89,7 @@ class Cohort:
     notes: tuple[str, ...] = ()
     time: NDArray[np.float64] | None = None
     time_name: str = ""
+    entry: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -108,7 +112,7 @@ class Cohort:
         """
         if self.time is None:
             return self.outcome
-        return martingale_residuals(self.time, self.outcome)
+        return martingale_residuals(self.time, self.outcome, self.entry)
 
     def take(self, index: ArrayLike) -> Cohort:
         """Return the people at `index` (integers or a mask), in that order."""
@@ -121,6 +125,7 @@ class Cohort:
             labels={name: values[index] for name, values in self.labels.items()},
             split=None if self.split is None else self.split[index],
             time=None if self.time is None else self.time[index],
+            entry=None if self.entry is None else self.entry[index],
         )
 
     def with_split(self, split: NDArray[np.object_] | None) -> Cohort:
@@ -228,6 +233,7 @@ def read_cohort(
     split: str | None = None,
     kind: OutcomeKind = "auto",
     time: str | None = None,
+    entry: str | None = None,
 ) -> Cohort:
     """Read a table of people: IID (FID optional), outcome, covariates, labels, split.
 
@@ -251,6 +257,10 @@ def read_cohort(
         values 0/1 or 1/2. Survival is coded as binary is: 1 event, 0 censored (or 2 and 1).
     time : str, optional
         Column of the time from entry to the event or to censoring; with survival only.
+    entry : str, optional
+        Column of the time of entry (left truncation): `time` then is not counted from entry but
+        on the same scale as it, such as the age at entry and the age at the event. A person is
+        at risk after the one and up to the other.
 
     Raises
     ------
@@ -274,6 +284,10 @@ def read_cohort(
             f"kind={kind!r} with {'no time' if time is None else f'time={time!r}'}",
             remedy="a survival outcome needs the column of the times, the others have none",
         )
+    if entry is not None and time is None:
+        raise SettingsError(
+            f"entry={entry!r} without time", remedy="name the column of the times on that scale"
+        )
     table = open_table(path, "cohort table")
     names = _column_names(table)
     iid = next((names[n] for n in _ID_NAMES if n in names), None)
@@ -285,7 +299,7 @@ def read_cohort(
             rows=[" ".join(table.header)[:200]],
             remedy="name it IID",
         )
-    timed = () if time is None else (time,)
+    timed = [name for name in (time, entry) if name is not None]
     column = {n: _find(n, names, table) for n in (outcome, *covariates, *labels, *timed)}
     if split is not None:
         column[split] = _find(split, names, table)
@@ -306,6 +320,18 @@ def read_cohort(
     if time is not None:
         outcome_kind = "survival"
         times = code_time(table, column[time], cells[column[time]], notes)
+    entered = None
+    if entry is not None and times is not None:
+        entered = code_time(table, column[entry], cells[column[entry]], notes, is_entry=True)
+        late = np.flatnonzero(entered >= times)
+        if len(late):
+            table.refuse(
+                late,
+                f"{len(late):,} people enter at their time ({time}) or after it",
+                column[entry],
+                [f"{entered[i]:g}, time {times[i]:g}" for i in late[:5]],
+                remedy="give both on one scale, such as age at entry and age at the event",
+            )
     x = np.empty((len(samples), len(covariates)))
     for j, name in enumerate(covariates):
         x[:, j] = code_covariate(table, column[name], cells[column[name]], notes)
@@ -316,6 +342,8 @@ def read_cohort(
     lacking = {f"missing {outcome}": np.isnan(y)}
     if times is not None:
         lacking[f"missing {time}"] = np.isnan(times)
+    if entered is not None:
+        lacking[f"missing {entry}"] = np.isnan(entered)
     lacking |= {f"missing {name}": np.isnan(x[:, j]) for j, name in enumerate(covariates)}
     lacking |= {f"missing {name}": values == "" for name, values in groups.items()}
     if parts is not None:
@@ -346,6 +374,7 @@ def read_cohort(
         tuple(notes),
         times,
         time or "",
+        entered,
     ).take(keep)
     logger.info(
         "%s: %s of %s people; left out: %s; %s",

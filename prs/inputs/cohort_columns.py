@@ -20,7 +20,6 @@ __all__ = [
     "code_outcome",
     "code_split",
     "code_time",
-    "martingale_residuals",
 ]
 
 OutcomeKind = Literal["auto", "binary", "quantitative", "survival"]
@@ -158,9 +157,14 @@ def code_covariate(
 
 
 def code_time(
-    table: TextTable, name: str, cells: NDArray[np.object_], notes: list[str]
+    table: TextTable,
+    name: str,
+    cells: NDArray[np.object_],
+    notes: list[str],
+    *,
+    is_entry: bool = False,
 ) -> NDArray[np.float64]:
-    """Return the time of the event or of censoring, NaN where missing.
+    """Return the time of the event or of censoring (or of entry), NaN where missing.
 
     Raises
     ------
@@ -178,30 +182,12 @@ def code_time(
                 f"{len(bad):,} times {words}",
                 name,
                 [repr(cells[i]) for i in bad[:5]],
-                remedy="give the time from entry to the event or to censoring, in one unit",
+                remedy="give the time from entry to the event or to censoring, in one unit; with a "
+                "column of entry, both on one scale, such as age",
             )
-    notes.append(f"{name}: time to the event, or to censoring")
+    what = "entry: at risk only after it" if is_entry else "time to the event, or to censoring"
+    notes.append(f"{name}: {what}")
     return time
-
-
-def martingale_residuals(
-    time: NDArray[np.float64], event: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return events less the cumulative hazard at each one's own time (Nelson-Aalen).
-
-    What a score explains of them, a linear model finds: the score test of a Cox model is that of
-    a regression of these (Therneau et al. 1990, Biometrika 77:147).
-
-    Parameters
-    ----------
-    time, event : ndarray of float64, shape (N,)
-        Follow-up; 1 event, 0 censored.
-    """
-    times, index = np.unique(time[event == 1.0], return_inverse=True)
-    at_risk = len(time) - np.searchsorted(np.sort(time), times, side="left")
-    steps = np.bincount(index, minlength=len(times)) / at_risk
-    hazard = np.concatenate([[0.0], np.cumsum(steps)])
-    return np.asarray(event - hazard[np.searchsorted(times, time, side="right")])
 
 
 def code_split(table: TextTable, name: str, cells: NDArray[np.object_]) -> NDArray[np.object_]:

@@ -36,6 +36,8 @@ def concordance_pairs(
     start: NDArray[np.int64],
     middle: NDArray[np.int64],
     rank: NDArray[np.int64],
+    by_entry: NDArray[np.int64],
+    n_entered: NDArray[np.int64],
     tree: NDArray[np.int64],
     won: NDArray[np.float64],
     number: NDArray[np.float64],
@@ -44,8 +46,10 @@ def concordance_pairs(
 
     A pair is comparable if one has the event while the other is still without it; censored at
     the same time counts as later, two events at the same time do not compare. It scores 1 if
-    the one with the event has the higher risk, 1/2 if the risks tie. The tree holds, on the way
-    from the latest time down, who is later; on the way up, whose event was earlier.
+    the one with the event has the higher risk, 1/2 if the risks tie. Nobody compares with an
+    event before they had entered, or at that time. The tree holds, on the way from the latest
+    time down, who is later and has entered; on the way up, whose event was earlier: what it holds
+    when a person enters is taken off again.
 
     Parameters
     ----------
@@ -55,6 +59,10 @@ def concordance_pairs(
         Where its censored begin.
     rank : ndarray of int64, shape (N,)
         Rank of the risk, from 1; ties share one.
+    by_entry : ndarray of int64, shape (N,)
+        People from the earliest to enter to the latest.
+    n_entered : ndarray of int64, shape (T,)
+        How many of them have entered before each distinct time.
     tree : ndarray of int64, shape (largest rank + 1,)
         Work space.
     won, number : ndarray of float64, shape (N,)
@@ -63,8 +71,16 @@ def concordance_pairs(
     n_times = len(middle)
     tree[:] = 0
     held = 0
+    inside = len(rank)
     for t in range(n_times - 1, -1, -1):
         held += _add(tree, rank, middle[t], start[t + 1])
+        while inside > n_entered[t]:
+            inside -= 1
+            k = rank[by_entry[inside]]
+            while k < len(tree):
+                tree[k] -= 1
+                k += k & -k
+            held -= 1
         for i in range(start[t], middle[t]):
             below, here = _up_to(tree, rank[i] - 1), _up_to(tree, rank[i])
             won[i] += 0.5 * (below + here)
@@ -72,7 +88,14 @@ def concordance_pairs(
         held += _add(tree, rank, start[t], middle[t])
     tree[:] = 0
     held = 0
+    inside = 0
     for t in range(n_times):
+        while inside < n_entered[t]:
+            i = by_entry[inside]
+            below, here = _up_to(tree, rank[i] - 1), _up_to(tree, rank[i])
+            won[i] -= held - 0.5 * (below + here)
+            number[i] -= held
+            inside += 1
         for i in range(start[t], middle[t]):
             below, here = _up_to(tree, rank[i] - 1), _up_to(tree, rank[i])
             won[i] += held - 0.5 * (below + here)

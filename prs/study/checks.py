@@ -133,6 +133,8 @@ def _check_outcome(study: Study, fail: _Fail) -> None:
         fail("kind is survival, and no column of times is named", "kind", "add time = ...")
     if target.time is not None and target.kind in ("binary", "quantitative"):
         fail(f"time is given for a {target.kind} outcome", "time", 'set kind = "survival"')
+    if target.entry is not None and target.time is None:
+        fail("entry is given without time", "entry", "name the column of the times on that scale")
     if judged.horizons and target.time is None:
         fail("horizons are given for an outcome without times", "horizons")
     if not all(horizon > 0 for horizon in judged.horizons):

@@ -65,7 +65,8 @@ def check_people(study: Study, cohort: Cohort) -> None:
     _check_groups(study, cohort, judged)
     settings = study.evaluation
     if cohort.time is not None:
-        last = float(cohort.time[judged].max())
+        followed = cohort.time if cohort.entry is None else cohort.time - cohort.entry
+        last = float(followed[judged].max())
         for horizon in settings.horizons:
             if horizon > last:
                 raise study.mistake(

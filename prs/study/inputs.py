@@ -29,6 +29,9 @@ class Target(Section, frozen=True):
         What the outcome is.
     time : str or None
         Column of the time to the event (or to censoring); with it the outcome is survival.
+    entry : str or None
+        Column of the time of entry, where people came under observation late: `time` is then on
+        that scale, such as the age at the event, and not counted from entry.
     covariates : list of str
         Columns of covariates.
     ancestry : str
@@ -51,6 +54,7 @@ class Target(Section, frozen=True):
     exclude: str | None = None
     kind: Literal["auto", "binary", "quantitative", "survival"] = "auto"
     time: str | None = None
+    entry: str | None = None
     covariates: list[str] = []
     ancestry: str = "ancestry"
     split: str | None = None

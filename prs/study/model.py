@@ -101,6 +101,7 @@ class Study(Section, frozen=True):
             outcome=target.outcome,
             kind=target.kind,
             time=target.time,
+            entry=target.entry,
             covariates=covariates,
             labels=target.labels,
             split=target.split,

@@ -1,0 +1,1 @@
+"""Times to an event: Cox regression, Kaplan-Meier, concordance, martingale residuals."""
