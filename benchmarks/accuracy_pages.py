@@ -26,10 +26,10 @@ COLORS = {
     "PRS-CSx, META": "#0072B2",
     "PRS-CSx": "#222222",
     "PRS-CS": "#56B4E9",
-    "LDpred": "#009E73",
+    "LDpred3": "#009E73",
     "VIPRS": "#CC79A7",
 }
-#: Our scores have full dots; each other program has a mark of its own.
+#: Our scores are circles; each other program has a mark of its own, full where scores are combined.
 MARKS = ("s", "D", "^", "v", "P", "X", "<", ">")
 #: The method that others are compared with, unless another is asked for.
 REFERENCE = "prs: PRS-CSx, META"
@@ -116,7 +116,8 @@ def _look(methods: list[str]) -> dict[str, dict[str, str]]:
             looks[method] = {"color": color, "marker": "o", "markerfacecolor": color}
         else:
             mark = MARKS[programs.index(program) % len(MARKS)]
-            looks[method] = {"color": color, "marker": mark, "markerfacecolor": "white"}
+            face = color if "combined" in method else "white"
+            looks[method] = {"color": color, "marker": mark, "markerfacecolor": face}
     return looks
 
 
@@ -201,7 +202,7 @@ def _axis_page(summary: pd.DataFrame, axis: Axis, size: Size, against: str) -> P
         f"the base architecture ({size.base.name}). Bars are 95 % intervals of the mean over "
         f"studies. Below, the difference from *{against}* in the same studies: an interval that "
         "leaves zero out is a difference that the studies show. The dashed line is the R² of "
-        "the true genetic value, which no score can surpass. Dots in full are prs, other marks "
+        "the true genetic value, which no score can surpass. Circles are prs, other marks "
         "other programs; a colour is one kind of method. Means set the "
         "scales: intervals of few studies may reach beyond.\n\n"
         "In the table, R² ± half of its interval, and below it the difference likewise."

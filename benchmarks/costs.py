@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from benchmarks import worlds
 from benchmarks.accuracy import choose_methods
@@ -97,6 +98,7 @@ def draw(summary: pd.DataFrame) -> Figure:
                 textcoords="offset points", ha="center", fontsize=7.5,
             )  # fmt: skip
         ax.set_xscale("log")
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
         ax.margins(x=0.12)
         ax.set_xlabel(label)
         ax.set_ylim(-0.6, len(summary) - 0.3)

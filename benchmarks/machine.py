@@ -7,10 +7,10 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +24,55 @@ DISTRIBUTIONS = (
 PROGRAMS = ("plink1.9", "plink2", "PRSice")
 
 
-def describe_machine() -> dict[str, Any]:
-    """Return the processor, memory, system and versions."""
+#: Prints the version of each distribution that is named and installed.
+_VERSIONS = """
+import sys
+from importlib.metadata import PackageNotFoundError, version
+for name in sys.argv[1:]:
+    try:
+        print(name, version(name))
+    except PackageNotFoundError:
+        pass
+"""
+
+
+def _versions_of(python: str, names: tuple[str, ...]) -> dict[str, str]:
+    """Return the versions of distributions that a Python has."""
+    done = subprocess.run(
+        [python, "-c", _VERSIONS, *names], capture_output=True, text=True, check=False
+    )
+    return dict(line.split(" ", 1) for line in done.stdout.splitlines())
+
+
+def describe_machine(
+    pythons: Mapping[str, str] | None = None, checkouts: Mapping[str, Path] | None = None
+) -> dict[str, Any]:
+    """Return the processor, memory, system and versions.
+
+    Parameters
+    ----------
+    pythons : mapping of str to str
+        A Python by the package that is measured from it.
+    checkouts : mapping of str to Path
+        A git checkout by the name of its program.
+    """
     processor = platform.processor()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         found = re.search(r"model name\s*:\s*(.*)", cpuinfo.read_text())
         processor = found.group(1) if found else processor
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    versions = {}
-    for name in DISTRIBUTIONS:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
+    versions = _versions_of(sys.executable, DISTRIBUTIONS)
+    for name, python in (pythons or {}).items():
+        near = {"viprs": ("viprs", "magenpy"), "gnomon": ("gnomon-pgs",)}.get(name, (name,))
+        versions |= _versions_of(python, near)
+    for name, folder in (checkouts or {}).items():
+        done = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "--short", "HEAD"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode == 0:
+            versions[name] = f"commit {done.stdout.strip()}"
     for name in PROGRAMS:
         if shutil.which(name):
             done = subprocess.run([name, "--version"], capture_output=True, text=True, check=False)
@@ -46,7 +81,7 @@ def describe_machine() -> dict[str, Any]:
         "processor": processor,
         "cores": os.cpu_count(),
         "memory_gb": round(memory, 1),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": platform.system(),
         "python": platform.python_version(),
         "versions": versions,
     }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import pandas as pd
 from benchmarks.sections import Made, Section
 from prs.files import write_atomically
 
-__all__ = ["NOTES", "Run", "replace_section", "write"]
+__all__ = ["NOTES", "Run", "replace_section", "show_command", "write"]
 
 #: What stands below this line in a section is written by hand, and stays.
 NOTES = "<!-- notes -->"
@@ -45,11 +47,27 @@ class Run:
     def describe(self) -> str:
         """Return the line below a section."""
         machine = self.machine
+        versions = ", ".join(f"{name} {said}" for name, said in machine["versions"].items())
         return (
             f"Seed {self.seed}; {machine['cores']} cores of {machine['processor']}, "
-            f"{machine['memory_gb']:.0f} GB, Python {machine['python']}. "
-            f"Not found: {', '.join(self.lacking) or 'none'}."
+            f"{machine['memory_gb']:.0f} GB, Python {machine['python']}; "
+            f"{versions}. Not found: {', '.join(self.lacking) or 'none'}."
         )
+
+
+def show_command(arguments: list[str]) -> str:
+    """Return the command as it is written down: FOLDER and PYTHON for places on this machine.
+
+    Where the results went is left out.
+    """
+    split = [part for one in arguments for part in one.split("=", 1 if one[:2] == "--" else 0)]
+    shown = []
+    for before, one in itertools.pairwise(["", *split]):
+        if "--out" in (before, one):
+            continue
+        place = "PYTHON" if Path(one).name.startswith("python") else "FOLDER"
+        shown.append(place if os.sep in one else one)
+    return shlex.join(["python", "-m", "benchmarks", *shown])
 
 
 def replace_section(text: str, name: str, title: str, body: str) -> str:

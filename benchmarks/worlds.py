@@ -135,7 +135,7 @@ QUICK = Size(
     iterations=300,
     replicates=2,
     base=Architecture(40, 0.8, 0.4, 200),
-    axes=_axes((40, 400), (), (), (200, 1_000)),
+    axes=_axes((40, 400), (), (), ()),
 )
 #: HapMap 3's density on three chromosomes of 4 Mb. The GWAS are as much smaller than today's as the
 #: genome is: an accuracy is of people x heritability over independent segments.
