@@ -151,6 +151,12 @@ def test_combine_makes_one_score_of_many(
     enough = cases.index[(cases["sum"] >= 50) & (cases["size"] - cases["sum"] >= 50)]
     assert set(chosen.index) == {"all", *enough}
     assert list(chosen["n"]) == [240, *(120 for _ in enough)]
+    timed = pd.read_csv(study.cohort, sep="\t").assign(years=np.arange(480) % 7 + 1.0)
+    timed.to_csv(tmp_path / "timed.tsv", sep="\t", index=False)
+    ok("combine", "--scores", tmp_path / "g.scores.tsv", "--cohort", tmp_path / "timed.tsv",
+       "--outcome", "disease", "--time", "years", "--method", "best",
+       "--out", tmp_path / "t")  # fmt: skip
+    assert set(pd.read_csv(tmp_path / "t.combination.tsv", sep="\t")["metric"]) == {"c"}
     with pytest.raises(AssertionError, match="not linear"):
         ok(*common, "--method", "guess", "--out", tmp_path / "z")
 

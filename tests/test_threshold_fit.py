@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import naive_evaluation as naive
 import numpy as np
 import pandas as pd
 import pytest
 from test_combine import people
 
 import prs
+from prs.cross_fitting import choose_cell, cross_fit_scores
 from prs.errors import SettingsError
 from prs.figures.quantiles import plot_quantiles
+from prs.weights.best import select_best
 from prs.weights.threshold_fit import fit_thresholds, quantile_effects, write_threshold_fit
 
 CELLS = tuple(f"EUR_r2_0.1_kb_250_p_{p}" for p in ("5e-08", "0.01", "1"))
@@ -116,7 +119,7 @@ def test_quantiles_against_the_middle_one_are_those_of_statsmodels(binary: bool)
     # both solve normal equations of condition below 1e7: eps x 1e7 with a margin
     np.testing.assert_allclose(others["effect"], scale(fit.params[3:]), rtol=1e-6)
     np.testing.assert_allclose(others[["lower", "upper"]], scale(fit.conf_int()[3:]), rtol=1e-6)
-    axes = plot_quantiles(table, binary=binary, outcome="y", who="600 people").axes[0]
+    axes = plot_quantiles(table, kind=cohort.outcome_kind, outcome="y", who="600 people").axes[0]
     assert axes.get_yscale() == ("log" if binary else "linear")
     assert [label.get_text() for label in axes.get_xticklabels()] == list("12345")
 
@@ -161,3 +164,75 @@ def test_a_stacked_grid_does_at_least_as_well_as_its_best_cell(demo: Path) -> No
     # and the weights that it amounts to give the same score
     direct = prs.score(prs.open_genotypes(demo / "target"), stacked.combine_weights(weights))
     assert np.corrcoef(direct.values[at, 0], pair[0])[0, 1] > 1 - 1e-12
+
+
+def timed(n: int, seed: int = 2):  # type: ignore[no-untyped-def]
+    """Three cells, of which the second moves the hazard; ages at entry and at event."""
+    scores, cohort = cells(n, seed=seed)
+    rng = np.random.default_rng(seed)
+    place = {iid: i for i, iid in enumerate(scores.samples.iid)}
+    x = (scores.values[[place[iid] for iid in cohort.ids]][:, 1] - 5) / 10
+    came = 40 + rng.exponential(20 / np.exp(0.6 * x + 0.3 * cohort.covariates[:, 0]))
+    entry = rng.uniform(40, 55, n)
+    left = entry + rng.uniform(2, 20, n)
+    made = replace(
+        cohort, outcome_kind="survival", time=np.minimum(came, left), entry=entry,
+        outcome=(came <= left).astype(float),
+    )  # fmt: skip
+    return scores, made.take(entry < made.time)
+
+
+def test_times_to_an_event_choose_by_their_partial_likelihood() -> None:
+    from statsmodels.duration.hazard_regression import PHReg
+
+    scores, cohort = timed(1500)
+    fit = fit_thresholds(scores, cohort)
+    assert fit.best == CELLS[1]
+    tuning = cohort.tuning()
+    place = {iid: i for i, iid in enumerate(scores.samples.iid)}
+    X = scores.values[[place[iid] for iid in tuning.ids]]
+    c = tuning.covariates - tuning.covariates.mean(axis=0)
+
+    def model(design: np.ndarray):  # type: ignore[no-untyped-def]
+        return PHReg(
+            tuning.time, design, status=tuning.outcome, entry=tuning.entry, ties="breslow"
+        ).fit(disp=False)
+
+    null, events = model(c), tuning.outcome.sum()
+    for s in range(3):
+        full = model(np.column_stack([c, X[:, s]]))
+        row = fit.table.iloc[s]
+        # the peer stops Newton's steps at a gradient of 1e-8 of the likelihood's size
+        np.testing.assert_allclose(row["Coefficient"], full.params[-1], rtol=1e-4, atol=1e-7)
+        np.testing.assert_allclose(row["Standard.Error"], full.bse[-1], rtol=1e-4)
+        expected = 1 - np.exp(-2 * (full.llf - null.llf) / events)
+        np.testing.assert_allclose(row["R2"], expected, atol=1e-7)
+    best = select_best(scores, cohort)
+    assert best.columns == (CELLS[1],)
+    assert set(best.table["metric"]) == {"c"}
+    # C by all pairs, of the score less what the covariates say of it
+    design = np.column_stack([np.ones(tuning.n), c])
+    rest = X - design @ np.linalg.lstsq(design, X, rcond=None)[0]
+    won, number = naive.concordance_pairs(
+        tuning.time, tuning.outcome == 1, rest[:, 1], tuning.entry
+    )
+    assert best.table["value"][0] == pytest.approx(won.sum() / number.sum(), rel=1e-12)
+    table = quantile_effects(X[:, 1], tuning, n_quantiles=3)
+    cuts = np.quantile(X[:, 1], [1 / 3, 2 / 3], method="inverted_cdf")
+    thirds = np.column_stack([c, X[:, 1] <= cuts[0], X[:, 1] > cuts[1]]).astype(float)
+    np.testing.assert_allclose(
+        table["effect"][[0, 2]], np.exp(model(thirds).params[-2:]), rtol=1e-4
+    )
+    assert table["effect"][1] == 1.0
+    axes = plot_quantiles(table, kind="survival", outcome="y").axes[0]
+    assert axes.get_ylabel() == "hazard ratio of y"
+
+
+def test_cross_fitting_of_times_judges_by_the_hazard() -> None:
+    scores, cohort = timed(1200)
+    fitted = cross_fit_scores(scores, replace(cohort, split=None), choose_cell, n_folds=3)
+    assert set(fitted.records) == {CELLS[1]}
+    whole = replace(cohort, split=np.full(cohort.n, "tuning", dtype=object))
+    (row,) = fitted.summary.to_dict("records")
+    assert row["r2_apparent"] == pytest.approx(fit_thresholds(scores, whole).summary["PRS.R2"][0])
+    assert row["r2_held_out"] > 0.05

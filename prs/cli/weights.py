@@ -229,7 +229,7 @@ def _fit_cells(scores, people, out, cross_fit, permutations, quantiles, seed):  
         effects = quantile_effects(values, judged, n_quantiles=quantiles)
         drawn = plot_quantiles(
             effects,
-            binary=people.outcome_kind == "binary",
+            kind=people.outcome_kind,
             outcome=people.outcome_name,
             who=who,
         )

@@ -21,7 +21,7 @@ _DARK = "#0072B2"
 
 @in_house_style
 def plot_quantiles(
-    effects: pd.DataFrame, *, binary: bool, outcome: str = "outcome", who: str = ""
+    effects: pd.DataFrame, *, kind: str, outcome: str = "outcome", who: str = ""
 ) -> Figure:
     """Draw each quantile of a score against the middle one, with 95 % intervals.
 
@@ -29,8 +29,8 @@ def plot_quantiles(
     ----------
     effects : DataFrame
         From `prs.weights.threshold_fit.quantile_effects`.
-    binary : bool
-        Whether the effects are odds ratios (drawn on a log scale) or differences.
+    kind : {"binary", "survival", "quantitative"}
+        Of the outcome: odds ratios or hazard ratios (drawn on a log scale), or differences.
     outcome : str
         Name of the outcome.
     who : str
@@ -40,12 +40,13 @@ def plot_quantiles(
     -------
     Figure
     """
+    ratio = {"binary": "odds ratio of", "survival": "hazard ratio of"}.get(kind)
     known = effects[effects["effect"].notna()]
     if len(known) < 2:
         return figure_with_message("Insufficient data to compare quantiles of the score.")
     figure = new_figure(5.6, 3.4)
     ax = figure.add_subplot()
-    ax.axhline(1.0 if binary else 0.0, color=MUTED, lw=0.9, ls=(0, (4, 3)))
+    ax.axhline(0.0 if ratio is None else 1.0, color=MUTED, lw=0.9, ls=(0, (4, 3)))
     x, y, low, high = (
         known[c].to_numpy(dtype=float) for c in ("quantile", "effect", "lower", "upper")
     )
@@ -53,7 +54,7 @@ def plot_quantiles(
     is_reference = known["is_reference"].to_numpy(dtype=bool)
     ax.plot(x[~is_reference], y[~is_reference], "o", color=_DARK, ms=5.5, mec="white", mew=0.6)
     ax.plot(x[is_reference], y[is_reference], "o", color="white", ms=5, mec=_DARK, mew=1.2)
-    if binary:
+    if ratio is not None:
         ax.set_yscale("log")
         reach = max(np.log(high).max(), -np.log(low).min())
         subs = (1.0,) if reach > np.log(30) else (1.0, 2.0, 5.0)
@@ -64,7 +65,7 @@ def plot_quantiles(
     ax.set_xticks(every)
     ax.grid(visible=False, axis="x")
     ax.set_xlabel("quantile of the score (1 = lowest; open: reference)")
-    ax.set_ylabel(f"odds ratio of {outcome}" if binary else f"difference in {outcome}")
+    ax.set_ylabel(f"{ratio or 'difference in'} {outcome}")
     if who:
         ax.set_title(who, loc="left", fontsize=9)
     return figure

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CoxFit", "baseline_hazard", "fit_cox"]
+__all__ = ["CoxFit", "baseline_hazard", "fit_cox", "log_partial_likelihood"]
 
 Floats = NDArray[np.float64]
 _MAX_STEPS = 50
@@ -187,6 +187,22 @@ def fit_cox(
     residual -= weight[:, None] * (x * hazard[:, None] - mean_hazard)
     influence = sets.back(residual @ covariance) / scale
     return CoxFit(beta / scale, covariance / np.outer(scale, scale), influence, True, value)
+
+
+def log_partial_likelihood(
+    linear: Floats, time: Floats, event: Floats, *, entry: Floats | None = None
+) -> float:
+    """Return the log partial likelihood (Breslow's ties) of given log hazards.
+
+    Parameters
+    ----------
+    linear, time, event : ndarray of float64, shape (N,)
+    entry : ndarray of float64, shape (N,), optional
+        As in `fit_cox`.
+    """
+    sets = _RiskSets(time, event, entry)
+    ordered = linear[sets.order]
+    return float((ordered - np.log(sets.at_risk(np.exp(ordered))))[sets.event].sum())
 
 
 def baseline_hazard(

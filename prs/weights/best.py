@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from prs.errors import SettingsError
 from prs.inputs.cohort import Cohort
+from prs.survival.concordance import concordance
 from prs.weights.combine import (
     MIN_EVENTS,
     MIN_PEOPLE,
@@ -40,8 +41,9 @@ def select_best(
     """Choose the column that predicts best among tuning people (C+T cells, a phi grid).
 
     Scores are first freed of the covariates by linear regression. The measure is AUC for a
-    binary outcome, and otherwise the share of the outcome's variance, left by the covariates,
-    that the score explains (negative where the score points the wrong way).
+    binary outcome, Harrell's C for a time to an event, and otherwise the share of the outcome's
+    variance, left by the covariates, that the score explains (negative where the score points
+    the wrong way).
 
     Without `by` all tuning people choose together, whatever their ancestry: the column is that
     of the largest group, more or less, and a column that tells groups of different risk apart
@@ -67,7 +69,7 @@ def select_best(
     CombinedScore
         The chosen column, unchanged; with `by`, the columns in SDs from the mean of all tuning
         people, as those of different groups have different scales. `table` has one row a column,
-        best first: score, metric ("auc" or "r2"), value, chosen; with `by` one a group and
+        best first: score, metric ("auc", "c" or "r2"), value, chosen; with `by` one a group and
         column, and the group and its n (tuning people) as well.
 
     Raises
@@ -131,7 +133,12 @@ def _measure(values: NDArray[np.float64], people: Cohort) -> tuple[str, NDArray[
         for s in np.flatnonzero(varies):
             measured[s] = _auc(residual[:, s], people.outcome == 1)
         return "auc", measured
-    target = people.linear_target
+    if people.outcome_kind == "survival" and people.time is not None:
+        for s in np.flatnonzero(varies):
+            followed = people.time, people.outcome, residual[:, s]
+            measured[s] = concordance(*followed, entry=people.entry)[0]
+        return "c", measured
+    target = people.outcome
     left = target - design @ np.linalg.lstsq(design, target, rcond=None)[0]
     for s in np.flatnonzero(varies):
         r = np.corrcoef(residual[:, s], left)[0, 1]

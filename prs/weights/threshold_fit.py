@@ -17,6 +17,7 @@ from scipy.stats import t as student
 from prs.errors import SettingsError
 from prs.files import write_table
 from prs.inputs.cohort import Cohort
+from prs.survival.cox import fit_cox, log_partial_likelihood
 from prs.weights.combine import tuning_people
 from prs.weights.score_table import Scores
 
@@ -66,12 +67,15 @@ def fit_thresholds(
 ) -> ThresholdFit:
     """Regress the outcome on each cell's score, and take the one with the largest R2.
 
-    Only tuning people are used. R2 is that of the linear model, and Nagelkerke's for a binary
-    outcome (logistic model), each as 1 - (1 - full) / (1 - null), where the null model has the
-    covariates alone. The best of many cells looks better than it is among those who chose it:
+    Only tuning people are used. R2 is that of the linear model, Nagelkerke's for a binary
+    outcome (logistic model), and 1 - exp(-2 LR / events) for a time to an event, LR the log
+    partial likelihood of the Cox model over that without predictors (O'Quigley et al. 2005, Stat
+    Med 24:479); each as 1 - (1 - full) / (1 - null), where the null model has the covariates
+    alone. The best of many cells looks better than it is among those who chose it:
     judge it on test people, or by its empirical p: the share of permutations of the outcome, the
     unpermuted one among them, in which the best of all cells has a t as large (Choi &
-    O'Reilly 2019; t of the linear model, covariates by Freedman & Lane 1983).
+    O'Reilly 2019; t of the linear model, covariates by Freedman & Lane 1983; of a time to an
+    event its martingale residuals are permuted).
 
     Parameters
     ----------
@@ -105,8 +109,7 @@ def fit_thresholds(
     varies = residual.std(axis=0) > 1e-9 * np.maximum(np.abs(X).max(axis=0), 1e-300)
     if not varies.any():
         raise SettingsError("no score varies among the tuning people")
-    binary = tuning.outcome_kind == "binary"
-    null_r2 = (_logistic if binary else _linear)(design, y)[2]
+    null_r2 = _fit(design, tuning)[2]
     rows = []
     for s, name in enumerate(chosen.names):
         cell = _CELL.match(name)
@@ -118,10 +121,11 @@ def fit_thresholds(
         }
         beta = se = p = full = np.nan
         if varies[s]:
-            fit = (_logistic if binary else _linear)(np.column_stack([design, X[:, s]]), y)
+            fit = _fit(np.column_stack([design, X[:, s]]), tuning)
             beta, se, full = fit[0][-1], fit[1][-1], fit[2]
             dof = tuning.n - design.shape[1] - 1
-            p = 2 * (norm.sf(abs(beta / se)) if binary else student.sf(abs(beta / se), dof))
+            exact = tuning.outcome_kind == "quantitative"
+            p = 2 * (student.sf(abs(beta / se), dof) if exact else norm.sf(abs(beta / se)))
         row |= {
             "R2": 1 - (1 - full) / (1 - null_r2),
             "P": p,
@@ -200,10 +204,10 @@ def quantile_effects(
     Returns
     -------
     DataFrame
-        One row a quantile: quantile, n, n_cases (NaN where not binary), is_reference (the
-        middle, the lower of two), effect with lower and upper (95 %): odds ratio, or difference
-        in the outcome; from one model with the covariates. NaN where a quantile has no case or
-        no control.
+        One row a quantile: quantile, n, n_cases (NaN where quantitative), is_reference (the
+        middle, the lower of two), effect with lower and upper (95 %): odds ratio, hazard ratio,
+        or difference in the outcome; from one model with the covariates. NaN where a quantile
+        has no case (event) or no control.
 
     Raises
     ------
@@ -218,8 +222,7 @@ def quantile_effects(
     edges = edges[edges < values.max()]
     place = np.searchsorted(edges, values, side="left")
     n_groups = len(edges) + 1
-    binary = people.outcome_kind == "binary"
-    y = people.linear_target
+    binary = people.outcome_kind != "quantitative"
     n = np.bincount(place, minlength=n_groups)
     n_cases = np.bincount(place, weights=people.outcome == 1, minlength=n_groups)
     known = (n > 0) & ((n_cases > 0) & (n_cases < n) if binary else True)
@@ -241,7 +244,7 @@ def quantile_effects(
     kept = known[place]
     member = place[kept, None] == others
     design = np.column_stack([np.ones(int(kept.sum())), people.covariates[kept], member])
-    beta, se, _ = (_logistic if binary else _linear)(design, y[kept])
+    beta, se, _ = _fit(design, people.take(kept))
     beta, se = beta[len(beta) - len(others) :], se[len(se) - len(others) :]
     scale = np.exp if binary else np.asarray
     table.loc[reference, ["effect", "lower", "upper"]] = 1.0 if binary else 0.0
@@ -250,6 +253,37 @@ def quantile_effects(
     table.loc[others, "lower"] = scale(beta - z * se)
     table.loc[others, "upper"] = scale(beta + z * se)
     return table
+
+
+def _fit(
+    design: NDArray[np.float64], people: Cohort
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Return coefficients, standard errors and R2 of the outcome's model; column 0 is ones."""
+    if people.outcome_kind == "survival" and people.time is not None:
+        return _cox(design, people.time, people.outcome, people.entry)
+    return (_logistic if people.outcome_kind == "binary" else _linear)(design, people.outcome)
+
+
+def _cox(
+    design: NDArray[np.float64],
+    time: NDArray[np.float64],
+    event: NDArray[np.float64],
+    entry: NDArray[np.float64] | None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Return log hazard ratios, standard errors (NaN of the intercept) and R2 of a Cox model."""
+    beta, se = np.full((2, design.shape[1]), np.nan)
+    centred = design - design.mean(axis=0)
+    # columns that add something to those before them
+    r = np.abs(np.diagonal(np.linalg.qr(centred / np.maximum(centred.std(axis=0), 1e-300))[1]))
+    used = np.flatnonzero(r > 1e-9 * np.sqrt(len(design)))
+    if len(used) == 0:
+        return beta, se, 0.0
+    fit = fit_cox(design[:, used], time, event, entry=entry)
+    if not fit.converged:
+        return beta, se, np.nan
+    beta[used], se[used] = fit.coef, fit.se
+    alone = log_partial_likelihood(np.zeros(len(time)), time, event, entry=entry)
+    return beta, se, float(-np.expm1(-2 * (fit.log_likelihood - alone) / event.sum()))
 
 
 def _linear(
