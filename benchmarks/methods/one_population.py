@@ -20,8 +20,10 @@ from bed_reader import to_bed
 from benchmarks.methods.launch import Cost, run
 from benchmarks.methods.study import Result, Study, combine, score_table
 
-#: Effective population sizes with which the maps of HapMap were made (IMPUTE2's recommendation).
+#: What LD is shrunk with: effective population sizes as IMPUTE2 has them, and the people of
+#: HapMap's genetic map, as GCTB's shrunk LD matrices do.
 EFFECTIVE_SIZE = {"EUR": 11418, "AFR": 17469, "EAS": 14269}
+MAP_PEOPLE = 183
 Fit = Callable[[Study, str, str, Path], tuple[pd.DataFrame, Cost]]
 
 
@@ -65,12 +67,11 @@ def fit_viprs(
     table = common_statistics(study, population)
     names = {"BP": "POS", "P": "PVAL", "A1FRQ": "MAF"}  # its "MAF" is the frequency of A1
     table.rename(columns=names).to_csv(folder / "gwas.txt", sep="\t", index=False)
-    people = sum(1 for _ in study.reference_people[population].open())
     ld = [
         command_of(python, "mgp_compute_ld"), "--bfile", str(study.reference),
         "--keep", str(study.reference_people[population]), "--min-maf", "0.01",
         "--output-dir", str(folder / "ld"), "--temp-dir", str(folder / "temp"),
-        "--estimator", "shrinkage", "--genmap-sample-size", str(people),
+        "--estimator", "shrinkage", "--genmap-sample-size", str(MAP_PEOPLE),
         "--genmap-Ne", str(EFFECTIVE_SIZE.get(population, 15000)),
     ]  # fmt: skip
     fit = [
@@ -130,8 +131,9 @@ def fit_ldpred3(
 
 def per_allele(study: Study, population: str, made: pd.DataFrame) -> pd.Series:
     """Return weights per A1 of the panel, by SNP, of effects per standard deviation."""
-    table = common_statistics(study, population).set_index("SNP")
-    both = table.join(made.set_index("SNP")[["A1", "BETA"]], rsuffix="_made", how="inner")
+    table = common_statistics(study, population)
+    both = table.merge(made[["SNP", "A1", "BETA"]], on="SNP", suffixes=("", "_made"))
+    both = both.set_index("SNP")
     sign = np.where(both["A1"] == both["A1_made"], 1.0, -1.0)
     sd = np.sqrt(2 * both["A1FRQ"] * (1 - both["A1FRQ"]))
     return sign * both["BETA_made"] / sd
