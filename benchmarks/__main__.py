@@ -1,7 +1,8 @@
 """Everything in one command: what is installed is measured, RESULTS.md and a JSON are written.
 
     python -m benchmarks [--quick] [--only accuracy,costs] [--seed 1] [--replicates N] [--jobs N]
-        [--prscsx FOLDER] [--peer-replicates N] [--methods ct,csx] [--scratch FOLDER] [--out FOLDER]
+        [--prscsx FOLDER] [--peer-replicates N] [--methods ct,csx] [--data FOLDER]
+        [--scratch FOLDER] [--out FOLDER]
 
 Programs that are not found are left out, and listed. Each section replaces its own part of
 RESULTS.md (but for what stands there below a line ``<!-- notes -->``), of results.json and of
@@ -15,7 +16,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
-import shlex
 import shutil
 import sys
 import tempfile
@@ -26,12 +26,16 @@ from pathlib import Path
 from benchmarks import accuracy, costs, methods, quoted, results
 from benchmarks.accuracy_pages import REFERENCE
 from benchmarks.machine import PROGRAMS, describe_machine
+from benchmarks.real import section as real
 from benchmarks.sections import Section
 
 HERE = Path(__file__).parent
 SECTIONS: dict[str, Section] = {
-    section.name: section for section in (accuracy.SECTION, costs.SECTION, *quoted.SECTIONS)
+    section.name: section
+    for section in (accuracy.SECTION, costs.SECTION, real.SECTION, *quoted.SECTIONS)
 }
+#: Options that name a Python which has a package.
+PYTHONS = ("gnomon", "gwaslab", "viprs", "ldpred3")
 #: Modules that no section has to be pointed at.
 MODULES = ("gnomon", "gwaslab", "pgscatalog.calc", "bed_reader")
 
@@ -69,6 +73,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
                         help="studies of the base architecture that PRScsx.py, which takes long, "
                         "runs on")  # fmt: skip
     methods.add_options(parser)
+    parser.add_argument("--data", type=Path, default=real.DATA,
+                        help="real genotypes, statistics and panels (%(default)s)")  # fmt: skip
     parser.add_argument("--panel", type=Path, help="LD panels and statistics for csx")
     parser.add_argument("--gnomon", metavar="PYTHON", help="a Python that has gnomon-pgs")
     parser.add_argument("--gwaslab", metavar="PYTHON", help="a Python that has gwaslab")
@@ -99,13 +105,16 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     options = parse(given)
     found, lacking = find_peers(options)
-    command = shlex.join(["python", "-m", "benchmarks", *given])
+    pythons = {name: getattr(options, name) for name in PYTHONS if getattr(options, name)}
+    checkouts = {"PRScsx.py": options.prscsx} if options.prscsx else {}
+    machine = describe_machine(pythons, checkouts)
+    command = results.show_command(given)
     failed = []
     for name in options.only:
         section = SECTIONS[name]
         print(f"-- {name}", flush=True)
         start = time.perf_counter()
-        run = results.Run(command, options.seed, describe_machine(), found, lacking)
+        run = results.Run(command, options.seed, machine, found, lacking)
         try:
             with tempfile.TemporaryDirectory() as scratch:
                 made = section.make(options, Path(scratch))
