@@ -105,3 +105,38 @@ def test_scales_are_those_of_the_pgs_catalog_calculator(
         assert made.target_percentile is not None
         theirs = target["percentile_MostSimilarPop|score"] / 100
         np.testing.assert_allclose(made.target_percentile, theirs, atol=1e-12)
+
+
+def test_calibration_of_times_along_distance() -> None:
+    """A hazard that a model gets right near its people, and twice too low far away."""
+    rng = np.random.default_rng(5)
+    n, horizon = 8_000, 4.0
+    score, distance = rng.normal(size=n), rng.uniform(0, 1, n)
+    far = distance > 0.5
+    rate = 0.05 * np.exp(0.6 * score) * np.where(far, 2.0, 1.0)
+    came, left = rng.exponential(1 / rate), rng.uniform(3, 10, n)
+    predicted = -np.expm1(-horizon * 0.05 * np.exp(0.6 * score))
+    entry = rng.uniform(40, 60, n)
+    time, event = np.minimum(came, left), (came <= left).astype(float)
+    table = accuracy_by_distance(
+        score, event, distance, kind="survival", predicted=predicted, n_bins=2,
+        time=entry + time, entry=entry, horizon=horizon,
+    )  # fmt: skip
+    near, away, _ = table.to_dict("records")
+    truth = [1.0, np.mean(-np.expm1(-horizon * rate[far])) / predicted[far].mean()]
+    for row, expected in zip((near, away), truth, strict=True):
+        # the interval's half width is 1.96 standard errors; twice that is four of them
+        assert abs(np.log(row["oe"] / expected)) < 2 * np.log(row["oe_upper"] / row["oe"])
+        assert abs(row["slope"] - 1.0) < 4 * (row["slope_upper"] - row["slope_lower"]) / 3.92
+        assert row["value"] > 0.6
+    assert away["oe_lower"] > 1.5
+    # with everybody there from the start the same figures come of the follow-up alone
+    plain = accuracy_by_distance(
+        score, event, distance, kind="survival", predicted=predicted, n_bins=2,
+        time=time, horizon=horizon,
+    )  # fmt: skip
+    np.testing.assert_allclose(plain["oe"], table["oe"], rtol=1e-6)
+    with pytest.raises(InvalidValueError, match="horizon"):
+        accuracy_by_distance(
+            score, event, distance, kind="survival", predicted=predicted, time=time
+        )

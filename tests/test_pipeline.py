@@ -143,6 +143,9 @@ def test_times_to_an_event_and_panels_of_two_populations(
     # distance from each GWAS's population, from components of its panel
     assert set(inputs.distance["origin"]) == {"AAA", "BBB"}
     assert set(inputs.distance["measure"]) >= {"c"}
+    near = inputs.distance.query("bin != 'trend' and status == 'ok'")
+    assert ((near["oe_lower"] < near["oe"]) & (near["oe"] < near["oe_upper"])).all()
+    assert near["slope"].notna().all()
     placed = inputs.placement.set_index("group")
     assert placed.loc["AAA", "nearest"] == "AAA"
     assert placed.loc["AAA", "distance_AAA"] < placed.loc["AAA", "distance_BBB"]

@@ -25,7 +25,7 @@ from prs.evaluation.intervals import (
     two_sided_p,
 )
 from prs.evaluation.regression import RegressionFit, design_matrix, fit_linear, fit_logistic
-from prs.evaluation.survival import harrell_c
+from prs.evaluation.survival import harrell_c, observed_over_predicted
 from prs.survival.cox import CoxFit, fit_cox
 
 __all__ = ["accuracy_by_distance", "describe_trend", "genetic_distance"]
@@ -74,6 +74,8 @@ def accuracy_by_distance(
     min_people: int = 50,
     confidence: float = 0.95,
     time: ArrayLike | None = None,
+    entry: ArrayLike | None = None,
+    horizon: float | None = None,
 ) -> pd.DataFrame:
     """Judge a score along genetic distance: in bins of equal size, and as a trend.
 
@@ -86,19 +88,25 @@ def accuracy_by_distance(
     covariates : array_like, shape (N, C), optional
         Adjusted for in R2 and in the trend.
     predicted : array_like, shape (N,), optional
-        Risks or means from a model fitted on other people, for calibration.
+        Risks or means from a model fitted on other people, for calibration; survival: risks by
+        `horizon`.
     n_bins : int
     min_events, min_people, confidence
         See `prs.evaluation.evaluate`.
     time : array_like, shape (N,), optional
         Survival: of the event or of censoring.
+    entry : array_like, shape (N,), optional
+        Survival: when each person came under observation, on the scale of `time`.
+    horizon : float, optional
+        Survival: time since entry by which risks are judged.
 
     Returns
     -------
     DataFrame
         A row a bin ("1" is nearest): bin, distance_from, distance_to, distance (mean), n,
         n_events, measure ("auc", "c", or "r2": of the score given the covariates), value with its
-        interval, oe (binary; observed over predicted) or intercept, and slope of calibration,
+        interval, oe (observed over predicted; survival: 1 - Kaplan-Meier over the mean risk, and
+        the slope of a Cox model on log(-log(1 - risk))) or intercept, and slope of calibration,
         with intervals; status. Last a row "trend": `value` is the change of the score's effect
         (log odds, or outcome units, per SD of score) per SD of distance, from a model with
         score, distance and their product; p.
@@ -108,16 +116,17 @@ def accuracy_by_distance(
     x = x.reshape(len(s), -1)
     risk = None if predicted is None else np.asarray(predicted, np.float64)
     t = np.zeros(len(s)) if time is None else np.asarray(time, np.float64)
-    if kind == "survival" and (time is None or risk is not None):
-        raise InvalidValueError("a survival outcome needs times, and has no predictions here")
-    columns = [s, y, d, t, *([] if risk is None else [risk])]
+    come = None if entry is None else np.asarray(entry, np.float64)
+    if kind == "survival" and (time is None or (risk is not None and horizon is None)):
+        raise InvalidValueError("a survival outcome needs times, and predictions a horizon")
+    columns = [s, y, d, t, *(v for v in (risk, come) if v is not None)]
     if len({len(c) for c in (*columns, x)}) > 1:
         raise InvalidValueError("score, outcome, distance and covariates differ in length")
     usable = np.isfinite(x).all(axis=1)
     for column in columns:
         usable &= np.isfinite(column)
     s, y, d, x, t = s[usable], y[usable], d[usable], x[usable], t[usable]
-    risk = None if risk is None else risk[usable]
+    risk, come = (None if v is None else v[usable] for v in (risk, come))
     binary = kind == "binary"
     floors = Floors(min_events=min_events, min_people=min_people)
     edges = np.quantile(d, np.linspace(0.0, 1.0, n_bins + 1))
@@ -138,13 +147,18 @@ def accuracy_by_distance(
         }
         if row["status"] == OK:
             if kind == "survival":
-                row |= harrell_c(t[here], y[here], s[here], confidence=confidence).named("value")
+                own = None if come is None else come[here]
+                c = harrell_c(t[here], y[here], s[here], confidence=confidence, entry=own)
+                row |= c.named("value")
             else:
                 row |= _accuracy(s[here], y[here], x[here], binary, confidence)
-            if risk is not None:
+            if risk is not None and kind == "survival" and horizon is not None:
+                followed = t[here] if come is None else t[here] - come[here]
+                row |= _calibration_by(horizon, risk[here], followed, y[here], confidence)
+            elif risk is not None:
                 row |= _calibration(risk[here], y[here], binary, confidence)
         rows.append(row)
-    rows.append(_trend(s, y, d, x, kind, confidence, t))
+    rows.append(_trend(s, y, d, x, kind, confidence, t, come))
     names = ["bin", "distance_from", "distance_to", "distance", "n", "n_events", "measure"]
     for figure in ("value", "oe", "intercept", "slope"):
         names += [figure, f"{figure}_lower", f"{figure}_upper"]
@@ -191,8 +205,28 @@ def _calibration(risk: Floats, y: Floats, binary: bool, confidence: float) -> di
     return cells
 
 
+def _calibration_by(
+    horizon: float, risk: Floats, followed: Floats, event: Floats, confidence: float
+) -> dict[str, Any]:
+    """Return observed over predicted risk by a time, and the slope of the log hazard."""
+    cells = observed_over_predicted(followed, event, horizon, risk, confidence).named("oe")
+    linear = np.log(-np.log1p(-np.clip(risk, _EDGE, 1.0 - _EDGE)))
+    if linear.std() > 0.0:
+        fit = fit_cox(linear[:, None], followed, event)
+        if fit.converged:
+            cells |= normal_interval(fit.coef[0], fit.se[0], confidence).named("slope")
+    return cells
+
+
 def _trend(
-    s: Floats, y: Floats, d: Floats, x: Floats, kind: str, confidence: float, t: Floats
+    s: Floats,
+    y: Floats,
+    d: Floats,
+    x: Floats,
+    kind: str,
+    confidence: float,
+    t: Floats,
+    entry: Floats | None,
 ) -> dict[str, Any]:
     row: dict[str, Any] = {
         "bin": "trend",
@@ -208,7 +242,7 @@ def _trend(
     design = design[:, independent]
     fit: RegressionFit | CoxFit
     if kind == "survival":
-        fit = fit_cox(design[:, 1:], t, y)
+        fit = fit_cox(design[:, 1:], t, y, entry=entry)
     else:
         fit = fit_logistic(design, y) if kind == "binary" else fit_linear(design, y)
     if not fit.converged or not independent[-1]:

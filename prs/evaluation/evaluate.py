@@ -18,17 +18,14 @@ from prs.evaluation.decision_cells import decision_tables
 from prs.evaluation.floors import Floors
 from prs.evaluation.people import EVERYBODY, CohortLike, Data, ScoresLike, gather
 from prs.evaluation.portability import MEASURES, Judged, comparison_rows, portability_rows
+from prs.evaluation.predict import predict_people, recalibration_methods
 from prs.evaluation.result import Evaluation, write_tables
 from prs.evaluation.risk_models import (
     NONE,
     RiskPredictions,
-    assign_folds,
-    choose_recalibration,
-    cross_fit_risks,
-    predict_risks,
 )
 from prs.evaluation.survival_cells import hazard_calibration_tables, hazard_decile_tables
-from prs.evaluation.survival_models import HazardPredictions, cross_fit_hazards, predict_hazards
+from prs.evaluation.survival_models import HazardPredictions
 from prs.evaluation.tables import COLUMNS, make_frame
 
 if TYPE_CHECKING:
@@ -212,8 +209,10 @@ def evaluate(
         settings["horizons"] = list(setup.horizons)
     if risk_thresholds:
         settings["risk_thresholds"] = list(risk_thresholds)
-    methods = _recalibration_methods(data, recalibrate, n_folds)
-    predictions = _predict(data, methods, train_on, n_folds, seed, setup.horizons)
+    methods = recalibration_methods(data, recalibrate, n_folds)
+    predictions = predict_people(
+        data, methods, train_on=train_on, n_folds=n_folds, seed=seed, horizons=setup.horizons
+    )
     tables, judged = _tables(setup, predictions, methods, _fitted_on(data, train_on, n_folds))
     by_group = {group: judged[group] for group in groups}
     measures = MEASURES[data.kind]
@@ -300,78 +299,6 @@ def _horizons(horizons: Sequence[float] | None, data: Data) -> tuple[float, ...]
                 remedy=f"their times go to {judged.max():g}, half of them to {np.median(judged):g}",
             )
     return tuple(float(horizon) for horizon in horizons)
-
-
-def _recalibration_methods(data: Data, recalibrate: str, n_folds: int) -> dict[str, str]:
-    """Choose each group's recalibration by the data that it has to be fitted on."""
-    methods = {}
-    kept = 1.0 if data.has_split else (n_folds - 1) / n_folds
-    for group in data.groups:
-        outcome = data.outcome[data.members(group) & data.tuning]
-        amount = float(len(outcome))
-        if data.kind == "binary":
-            amount = min(outcome.sum(), len(outcome) - outcome.sum())
-        elif data.kind == "survival":
-            amount = float(outcome.sum())
-        methods[group] = choose_recalibration(kept * amount, recalibrate)
-    return methods
-
-
-def _predict(
-    data: Data,
-    methods: Mapping[str, str],
-    train_on: str | None,
-    n_folds: int,
-    seed: int,
-    horizons: Sequence[float],
-) -> list[RiskPredictions | HazardPredictions]:
-    """Predict everybody's risk from each score, by models fitted on other people."""
-    binary = data.kind == "binary"
-    predictions: list[RiskPredictions | HazardPredictions] = []
-    if not data.has_split:
-        _, strata = np.unique(data.group.astype(str), return_inverse=True)
-        if data.has_events:
-            strata = 2 * strata + data.outcome.astype(np.int64)
-        folds = assign_folds(strata.astype(np.int64), n_folds, seed, (0,))
-    people = (data.covariates, data.group)
-    train_on = None if train_on == EVERYBODY else train_on
-    for s in range(len(data.names)):
-        column = data.scores[:, s]
-        made: RiskPredictions | HazardPredictions
-        if data.kind == "survival":
-            options: dict[str, Any] = {
-                "horizons": horizons,
-                "methods": methods,
-                "train_on": train_on,
-                "entry": data.entry,
-            }
-            followed = (data.times(), data.outcome, column, *people)
-            if data.has_split:
-                made = predict_hazards(*followed, data.tuning, **options)
-            else:
-                made = cross_fit_hazards(*followed, folds, **options)
-        elif data.has_split:
-            made = predict_risks(
-                data.outcome,
-                column,
-                *people,
-                data.tuning,
-                binary=binary,
-                methods=methods,
-                train_on=train_on,
-            )
-        else:
-            made = cross_fit_risks(
-                data.outcome,
-                column,
-                *people,
-                folds,
-                binary=binary,
-                methods=methods,
-                train_on=train_on,
-            )
-        predictions.append(made)
-    return predictions
 
 
 def _fitted_on(data: Data, train_on: str | None, n_folds: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -128,6 +128,8 @@ class Data:
         Of the event or of censoring; survival only.
     entry : ndarray of float64, shape (N,), or None
         When each came under observation, on the scale of `time`; None: at 0.
+    rows : ndarray of int64, shape (N,)
+        Which people of the cohort they are.
     """
 
     kind: str
@@ -143,6 +145,7 @@ class Data:
     counts: dict[str, dict[str, int]]
     time: NDArray[np.float64] | None = None
     entry: NDArray[np.float64] | None = None
+    rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     @property
     def has_events(self) -> bool:
@@ -254,6 +257,7 @@ def gather(
         counts=counts,
         time=None if time is None else time[usable],
         entry=None if entry is None else entry[usable],
+        rows=np.flatnonzero(usable),
     )
     _check_roles(data, cohort.outcome_name)
     return data

@@ -12,14 +12,27 @@ from numpy.typing import ArrayLike, NDArray
 from prs.errors import InvalidValueError
 from prs.evaluation.accuracy import Accuracy
 from prs.evaluation.floors import OK, Floors, insufficient
-from prs.evaluation.intervals import Estimate, normal_interval, normal_quantile, two_sided_p
+from prs.evaluation.intervals import (
+    UNKNOWN,
+    Estimate,
+    normal_interval,
+    normal_quantile,
+    two_sided_p,
+)
 from prs.evaluation.people import EVERYBODY
 from prs.evaluation.regression import design_matrix
 from prs.survival.concordance import concordance
 from prs.survival.cox import fit_cox
 from prs.survival.kaplan_meier import risk_and_variance
 
-__all__ = ["evaluate_survival", "harrell_c", "hazard_ratio", "risk_by", "survival_accuracy"]
+__all__ = [
+    "evaluate_survival",
+    "harrell_c",
+    "hazard_ratio",
+    "observed_over_predicted",
+    "risk_by",
+    "survival_accuracy",
+]
 
 Floats = NDArray[np.float64]
 #: Variance of the log of a hazard's own scatter: that of the extreme value distribution.
@@ -94,6 +107,29 @@ def risk_by(
     half = normal_quantile(confidence) * np.sqrt(variance) / (survival * abs(np.log(survival)))
     low, high = survival ** np.exp(half), survival ** np.exp(-half)
     return Estimate(risk, 1.0 - float(high), 1.0 - float(low))
+
+
+def observed_over_predicted(
+    time: Floats, event: Floats, horizon: float, risks: Floats, confidence: float = 0.95
+) -> Estimate:
+    """Return observed (1 - Kaplan-Meier) over mean predicted risk by a time.
+
+    The interval is that of the observed risk (Greenwood's variance, on the logarithm).
+
+    Parameters
+    ----------
+    time, event, risks : ndarray of float64, shape (N,)
+    horizon : float
+        In the unit of `time`.
+    confidence : float
+    """
+    observed, variance = risk_and_variance(time, event, horizon)
+    predicted = float(risks.mean())
+    if not (observed > 0.0 and predicted > 0.0):
+        return UNKNOWN
+    factor = float(np.exp(normal_quantile(confidence) * np.sqrt(variance) / observed))
+    value = observed / predicted
+    return Estimate(value, value / factor, value * factor)
 
 
 def hazard_ratio(

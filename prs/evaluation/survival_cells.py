@@ -18,7 +18,7 @@ from prs.evaluation.intervals import (
     two_sided_p,
 )
 from prs.evaluation.strata import CutPoints
-from prs.evaluation.survival import risk_by
+from prs.evaluation.survival import observed_over_predicted, risk_by
 from prs.evaluation.survival_models import HazardPredictions
 from prs.survival.cox import fit_cox
 from prs.survival.kaplan_meier import pseudo_risks, risk_and_variance
@@ -121,15 +121,10 @@ def hazard_calibration_tables(
 def _level(
     time: Floats, event: Floats, horizon: float, risks: Floats, confidence: float
 ) -> dict[str, Any]:
-    """Return observed, predicted, and their ratio; the interval is that of the observed."""
-    observed, variance = risk_and_variance(time, event, horizon)
-    predicted = float(risks.mean())
-    ratio = UNKNOWN
-    if observed > 0.0 and predicted > 0.0:
-        factor = float(np.exp(normal_quantile(confidence) * np.sqrt(variance) / observed))
-        value = observed / predicted
-        ratio = Estimate(value, value / factor, value * factor)
-    return {"observed": observed, "predicted": predicted, **ratio.named("oe")}
+    """Return observed, predicted, and their ratio."""
+    ratio = observed_over_predicted(time, event, horizon, risks, confidence)
+    observed = risk_and_variance(time, event, horizon)[0]
+    return {"observed": observed, "predicted": float(risks.mean()), **ratio.named("oe")}
 
 
 def _brier(pseudo: Floats, risks: Floats, confidence: float) -> dict[str, Any]:

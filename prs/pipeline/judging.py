@@ -13,9 +13,10 @@ from prs.evaluation.absolute_risk import age_risk_rows, person_risks
 from prs.evaluation.distance import accuracy_by_distance, genetic_distance
 from prs.evaluation.evaluate import Evaluation, evaluate
 from prs.evaluation.intervals import Estimate
-from prs.evaluation.risk_models import assign_folds, cross_fit_risks, predict_risks
+from prs.evaluation.people import gather
+from prs.evaluation.predict import predict_people
+from prs.evaluation.survival_models import HazardPredictions
 from prs.files import write_table
-from prs.inputs.cohort_columns import TEST, TUNING
 from prs.inputs.harmonise import HarmonisedSumStats
 from prs.pipeline.context import Run
 from prs.pipeline.inputs import Panel
@@ -138,41 +139,37 @@ def _by_distance(
     """Judge the main score along genetic distance from each GWAS's population."""
     if places is None:
         return None
-    cohort, by = run.cohort, run.study.target.by
-    rows, at = match_samples(
-        cohort.samples, scores.samples, what="the cohort", target_name="the scores"
-    )
-    people = cohort.take(rows)
-    placed, where = match_samples(
-        people.samples, places.samples, what="the cohort", target_name="the components"
-    )
-    people, at = people.take(placed), at[placed]
+    settings = run.study.evaluation
     main = run.study.report.main_score or evaluation.scores[-1]
-    label = np.full(people.n, "all", dtype=object) if by is None else people.labels[by]
-    judged = np.ones(people.n, bool) if people.split is None else people.split == TEST
-    point = scores.select(main).values[at, 0]
-    predicted = None
-    if people.outcome_kind != "survival":
-        binary = people.outcome_kind == "binary"
-        given = (people.outcome, point, people.covariates, label)
-        if people.split is not None:
-            made = predict_risks(*given, people.split == TUNING, binary=binary, methods={})
-        else:
-            strata = people.outcome.astype(np.int64) if binary else np.zeros(people.n, np.int64)
-            folds = assign_folds(strata, run.study.evaluation.n_folds, run.study.seed, (0,))
-            made = cross_fit_risks(*given, folds, binary=binary, methods={})
-        predicted = made.uncorrected[judged]
+    data = gather(scores, run.cohort, by=run.study.target.by, score=main)
+    horizons = evaluation.settings.get("horizons", [])[:1]
+    (made,) = predict_people(
+        data, {}, n_folds=settings.n_folds, seed=run.study.seed, horizons=horizons
+    )
+    predicted = made.uncorrected
+    if isinstance(made, HazardPredictions):
+        predicted = made.risks["uncorrected"][:, 0]
+    placed, where = match_samples(
+        run.cohort.samples.take(data.rows),
+        places.samples,
+        what="the cohort",
+        target_name="the components",
+    )
+    here = data.judged[placed]
+    at, where = placed[here], where[here]
     tables = []
     for origin, distance in places.origins.items():
         table = accuracy_by_distance(
-            point[judged],
-            people.outcome[judged],
-            distance[where][judged],
-            kind=people.outcome_kind,
-            covariates=people.covariates[judged],
-            predicted=predicted,
-            confidence=run.study.evaluation.confidence,
-            time=None if people.time is None else people.time[judged],
+            data.scores[at, 0],
+            data.outcome[at],
+            distance[where],
+            kind=data.kind,
+            covariates=data.covariates[at],
+            predicted=predicted[at],
+            confidence=settings.confidence,
+            time=None if data.time is None else data.time[at],
+            entry=None if data.entry is None else data.entry[at],
+            horizon=horizons[0] if horizons else None,
         )
         table.insert(0, "score", main)
         table.insert(1, "origin", origin)
