@@ -21,10 +21,7 @@ half of a product that is symmetric) and sgemm's product of two such matrices as
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import os
-import shutil
 import statistics
 import sys
 import tempfile
@@ -36,177 +33,22 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cohort import make_cohort
+from benchmarks.genotype_tasks import N_COLUMNS
+from benchmarks.methods.launch import plink, program, run
+from benchmarks.methods.thresholding import find_prsice
 
 Row = dict[str, Any]
 HEADINGS = ("task", "program", "threads", "seconds", "cpu", "peak_mb", "ratio")
-N_COLUMNS = 50
 #: A peer that takes longer is run once (seconds).
 LONG = 5.0
 LARGE_PEOPLE, LARGE_VARIANTS, LARGE_CLUMPED = 500_000, 20_000, 4_000
 
 
-# ---- what our child processes do -------------------------------------------------------------
-
-
-def _harmonised(prefix: str, genotypes):  # type: ignore[no-untyped-def]
-    from prs import harmonise, read_sumstats
-
-    statistics_ = read_sumstats(f"{prefix}.assoc", population="GWAS", need_n=False)
-    return harmonise(statistics_, genotypes.variants, palindromic="keep", prefer="p")
-
-
-def do_score(prefix: str, threads: int, suffix: str = "score") -> None:
-    from prs import open_genotypes, read_weights, score, write_scores
-
-    scores = score(open_genotypes(prefix), read_weights(_stem(prefix) + suffix), n_threads=threads)
-    write_scores(scores, f"{_stem(prefix)}out.scores.tsv")
-
-
-def do_score50(prefix: str, threads: int) -> None:
-    do_score(prefix, threads, f"score{N_COLUMNS}")
-
-
-def do_kernel(prefix: str, threads: int) -> None:
-    """Score without reading the weights' text: the share that threads can speed up."""
-    from prs import open_genotypes, score
-
-    score(open_genotypes(prefix), _weights(prefix), n_threads=threads)
-
-
-_WEIGHTS: dict[str, Any] = {}
-
-
-def _weights(prefix: str):  # type: ignore[no-untyped-def]
-    from prs import read_weights
-
-    if prefix not in _WEIGHTS:
-        _WEIGHTS[prefix] = read_weights(f"{_stem(prefix)}score{N_COLUMNS}")
-    return _WEIGHTS[prefix]
-
-
-def _stem(prefix: str) -> str:
-    return prefix.removesuffix(".pgen").removesuffix(".bed") + "."
-
-
-def do_clump(prefix: str, threads: int) -> None:
-    from prs import clump, open_genotypes
-    from prs.weights.clumping import write_clumps
-
-    genotypes = open_genotypes(prefix)
-    clumps = clump(_harmonised(prefix, genotypes), genotypes, n_threads=threads)
-    write_clumps(clumps, f"{prefix}.out.clumps.tsv")
-
-
-def do_grid(prefix: str, threads: int) -> None:
-    from prs import clump_and_threshold, open_genotypes, score, write_scores
-
-    genotypes = open_genotypes(prefix)
-    weights = clump_and_threshold(
-        _harmonised(prefix, genotypes),
-        genotypes,
-        p_thresholds=(5e-8, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.1, 0.5, 1),
-        r2=(0.1, 0.3, 0.5),
-        kb=(100, 250, 500),
-        n_threads=threads,
-    )
-    write_scores(score(genotypes, weights, n_threads=threads), f"{prefix}.out.grid.tsv")
-
-
-def do_pairs(prefix: str, threads: int, kind: str = "dosage") -> None:
-    from prs import open_genotypes
-    from prs.files import write_table
-    from prs.ld.pairs import pairwise_r2
-
-    found = pairwise_r2(open_genotypes(prefix), kind=kind, n_threads=threads)  # type: ignore[arg-type]
-    write_table(found.to_frame(), f"{prefix}.out.pairs.tsv")
-
-
-def do_haplotype_pairs(prefix: str, threads: int) -> None:
-    do_pairs(prefix, threads, "haplotype")
-
-
-def do_ld(prefix: str, threads: int) -> None:
-    """Compute the LD of 16 blocks of about 1,000 variants."""
-    from prs import compute_ld, open_genotypes
-    from prs.ld.blocks import BlockTable
-
-    genotypes = open_genotypes(prefix).subset(variants=slice(0, 16_000))
-    variants = genotypes.variants.take(np.arange(0, genotypes.n_variants, 1000))
-    # a block from each thousandth variant to the next
-    ends = np.where(np.diff(variants.chrom, append=0) == 0, np.append(variants.pos[1:], 0), 2**28)
-    blocks = BlockTable(variants.chrom, variants.pos, ends)
-    for _ in compute_ld(genotypes, blocks=blocks, n_threads=threads).blocks(threads):
-        pass
-
-
-def do_numpy(prefix: str, threads: int) -> None:
-    """Score as one would with bed-reader and NumPy: blocks, means for missing calls, a product."""
-    import pandas as pd
-    from bed_reader import open_bed
-
-    weights = pd.read_csv(f"{prefix}.score", sep="\t")["W1"].to_numpy(np.float32)
-    total = 0.0
-    with open_bed(f"{prefix}.bed", num_threads=threads) as bed:
-        for start in range(0, bed.sid_count, 4096):
-            X = bed.read(np.s_[:, start : start + 4096], dtype="float32")
-            mean = np.nanmean(X, axis=0)
-            X = np.where(np.isnan(X), mean, X)
-            total = total + X @ weights[start : start + 4096]
-
-
-CHILDREN: dict[str, Callable[..., None]] = {
-    name.removeprefix("do_"): function
-    for name, function in list(globals().items())
-    if name.startswith("do_")
-}
-
-
-def _child(task: str, prefix: str, threads: int) -> None:
-    """Do a task twice in this process and print the wall and CPU seconds of the second time."""
-    for _ in range(2):
-        start, cpu = time.perf_counter(), time.process_time()
-        CHILDREN[task](prefix, threads)
-        seconds = time.perf_counter() - start, time.process_time() - cpu
-    print(json.dumps(seconds))
-
-
-def _once(task: str, prefix: str, threads: int) -> None:
-    CHILDREN[task](prefix, threads)
-
-
 # ---- measuring -------------------------------------------------------------------------------
 
 
-def run(command: list[str], threads: int, capture: bool = False) -> tuple[float, float, float, str]:
-    """Run a command; return wall seconds, CPU seconds, peak memory (MB) and its output."""
-    environment = {**os.environ}
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "RAYON_NUM_THREADS"):
-        environment[name] = str(threads)
-    # a child's peak begins with its parent's: forget what making the cohort took
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-    with tempfile.TemporaryFile() as output:
-        start = time.perf_counter()
-        process = os.posix_spawnp(
-            command[0],
-            command,
-            environment,
-            file_actions=[
-                (os.POSIX_SPAWN_DUP2, output.fileno(), 1),
-                (os.POSIX_SPAWN_DUP2, output.fileno(), 2),
-            ],
-        )
-        _, status, usage = os.wait4(process, 0)
-        wall = time.perf_counter() - start
-        output.seek(0)
-        text = output.read().decode("utf-8", "replace")
-    if status:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{text[-2000:]}")
-    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text if capture else ""
-
-
 def _ours(mode: str, task: str, prefix: str, threads: int) -> list[str]:
-    return [sys.executable, "-m", "benchmarks.genotypes", mode, task, prefix, str(threads)]
+    return [sys.executable, "-m", "benchmarks.genotype_tasks", mode, task, prefix, str(threads)]
 
 
 GNOMON = """
@@ -248,13 +90,14 @@ class Bench:
                 inside = command[0] == sys.executable and "--child" in command
                 inside = inside or (self.gnomon is not None and command[0] == self.gnomon)
                 try:
-                    wall, cpu, peak, text = run(command, threads, capture=inside)
+                    cost = run(command, threads)
                 except RuntimeError as error:
                     print(f"{task}: {name} left out: {error}", file=sys.stderr)
                     continue
+                wall, cpu = cost.wall, cost.cpu
                 if inside:
-                    wall, cpu = json.loads(text.strip().splitlines()[-1])
-                results.setdefault(name, []).append((wall, cpu, peak))
+                    wall, cpu = json.loads(cost.text.strip().splitlines()[-1])
+                results.setdefault(name, []).append((wall, cpu, cost.peak_mb))
         own = statistics.median(r[0] for r in results[next(iter(there))])
         for name, values in results.items():
             wall, cpu, peak = (statistics.median(v[i] for v in values) for i in range(3))
@@ -303,20 +146,11 @@ def format_row(row: Row) -> str:
     )
 
 
-def program(name: str) -> str | None:
-    return shutil.which(name)
-
-
-def plink(name: str, arguments: str, threads: int = 1) -> list[str] | None:
-    found = program(name)
-    return None if found is None else [found, "--threads", str(threads), *arguments.split()]
-
-
 def _has_option(name: str, option: str) -> bool:
     found = program(name)
     if found is None:
         return False
-    return f"{option} " in run([found, "--help", option], 1, capture=True)[3].replace("\n", " ")
+    return f"{option} " in run([found, "--help", option], 1).text.replace("\n", " ")
 
 
 # ---- the tasks -------------------------------------------------------------------------------
@@ -368,7 +202,7 @@ def measure_threads(bench: Bench) -> None:
         times: dict[int, list[float]] = {}
         for _ in range(bench.repeat):
             for threads in (1, 2):
-                text = run(_ours("--child", task, bench.prefix, threads), threads, capture=True)[3]
+                text = run(_ours("--child", task, bench.prefix, threads), threads).text
                 times.setdefault(threads, []).append(json.loads(text.splitlines()[-1])[0])
         one, two = (statistics.median(times[threads]) for threads in (1, 2))
         name = {"kernel": f"score, {N_COLUMNS} columns"}.get(task, task)
@@ -394,7 +228,7 @@ def measure_clump(bench: Bench) -> None:
 
 
 def measure_grid(bench: Bench) -> None:
-    prsice = program("PRSice") or program("PRSice_linux")
+    prsice = find_prsice()
     command = None
     if prsice is not None:
         command = (
@@ -436,43 +270,11 @@ def measure_pairs(bench: Bench) -> None:
 
 def measure_ld(bench: Bench) -> None:
     """Compute correlation blocks from the .bed, against a product of their size by sgemm."""
-    text = run(_ours("--ld", "", bench.prefix, 1), 1, capture=True)[3]
+    text = run(_ours("--ld", "", bench.prefix, 1), 1).text
     for size, block, sgemm in json.loads(text.splitlines()[-1]):
         task = f"LD block of {size:,} variants"
         bench.add(task, "prs, in Python", 1, block, ratio=sgemm / 2 / block)
         bench.add(task, "sgemm, two matrices", 1, sgemm)
-
-
-def _ld_child(prefix: str) -> None:
-    # one thread each: CPU time, which other work on the machine disturbs least
-    from prs import compute_ld, open_genotypes
-    from prs.ld.blocks import BlockTable
-
-    genotypes = open_genotypes(prefix)
-    found = []
-    for size in (1000, 2000, 4000):
-        view = genotypes.subset(variants=slice(0, 3 * size))
-        whole = BlockTable(np.array([1], np.int8), np.array([1]), np.array([2**28]))
-        ld = compute_ld(view, blocks=whole, min_maf=0.005, max_block=10**6)
-        n = min(size, int(ld.block_sizes[0]))
-        if n < size:
-            continue
-        ld = ld.subset(np.arange(n))
-        # the reader of a subset computes the whole block: make the block the subset
-        rows = np.flatnonzero(np.isin(view.variants.id, ld.variants.id))
-        ld = compute_ld(view.subset(variants=rows), blocks=whole, min_maf=0, max_block=10**6)
-        A = np.nan_to_num(view.read_dosages(rows)).T.copy()
-        B = A.copy()  # of a matrix and its own transpose NumPy computes one half only
-        times = []
-        for function in (lambda ld=ld: ld.read_block(0), lambda A=A, B=B: A @ B.T):
-            best = []
-            for _ in range(3):
-                start = time.process_time()
-                function()
-                best.append(time.process_time() - start)
-            times.append(statistics.median(best))
-        found.append((n, *times))
-    print(json.dumps(found))
 
 
 def make_large(folder: Path) -> Path:
@@ -525,11 +327,13 @@ def measure_memory(bench: Bench) -> None:
         ("clump", LARGE_CLUMPED, "plink1.9", plink("plink1.9", clump)),
     ):
         name = f"{task} {LARGE_PEOPLE:,} x {n_variants:,}"
-        wall, cpu, peak, _ = run(_ours("--once", task, str(prefix), 1), 1)
-        bench.add(name, "prs, whole process", 1, wall, cpu, peak)
+        ours = run(_ours("--once", task, str(prefix), 1), 1)
+        bench.add(name, "prs, whole process", 1, ours.wall, ours.cpu, ours.peak_mb)
         if command is not None:
             theirs = run(command, 1)
-            bench.add(name, program_, 1, *theirs[:3], theirs[0] / wall)
+            bench.add(
+                name, program_, 1, theirs.wall, theirs.cpu, theirs.peak_mb, theirs.wall / ours.wall
+            )
 
 
 TASKS: dict[str, Callable[[Bench], None]] = {
@@ -587,13 +391,6 @@ def measure(
 
 
 def main() -> None:
-    if len(sys.argv) > 1 and sys.argv[1] in ("--child", "--once", "--ld"):
-        mode, task, prefix, threads = sys.argv[1:5]
-        if mode == "--ld":
-            _ld_child(prefix)
-        else:
-            (_child if mode == "--child" else _once)(task, prefix, int(threads))
-        return
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--people", type=int, default=10_000)

@@ -17,18 +17,17 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import importlib.util
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from benchmarks.methods.launch import Cost, interpreter, run
 
 Row = dict[str, Any]
 HEADINGS = ("task", "program", "threads", "seconds", "cpu", "peak_mb", "ratio")
@@ -109,27 +108,6 @@ def make_reference(path: Path, fasta: Path) -> None:
             handle.write(b">%d\n" % chrom + b"\n".join(lines) + b"\n")
 
 
-def measure(python: str, code: str, *arguments: Path) -> tuple[float, float, float]:
-    """Return wall seconds, CPU seconds and peak memory (MB) of a child process."""
-    start = time.perf_counter()
-    with tempfile.TemporaryFile() as output:
-        child = subprocess.Popen([python, "-c", code, *arguments], stdout=output, stderr=output)
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        seconds = time.perf_counter() - start
-        if child.returncode:
-            output.seek(0)
-            raise SystemExit(f"{python}: {output.read().decode()[-2000:]}")
-    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
-
-
-def find_gwaslab(given: str | None) -> str | None:
-    """Return a Python that has gwaslab, or None."""
-    if given:
-        return given
-    return sys.executable if importlib.util.find_spec("gwaslab") else None
-
-
 def benchmark(
     folder: Path, n_rows: int = 1_000_000, gwaslab: str | None = None, repeat: int = 3
 ) -> list[Row]:
@@ -140,21 +118,23 @@ def benchmark(
     programs: dict[str, tuple[str, str, tuple[Path, ...]]] = {
         "read and harmonise": (sys.executable, PRS, (path,))
     }
-    python = find_gwaslab(gwaslab)
+    python = interpreter(gwaslab, "gwaslab")
     if python is not None:
         fasta = folder / f"gwas.{n_rows}.fa"
         if not fasta.exists():
             make_reference(path, fasta)
         programs["read and check"] = (python, GWASLAB, (path,))
         programs["read, check, align"] = (python, GWASLAB, (path, fasta))
-    found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in programs}
+    found: dict[str, list[Cost]] = {name: [] for name in programs}
     for _ in range(repeat):
         for name, (executable, code, arguments) in programs.items():
-            found[name].append(measure(executable, code, *arguments))
+            command = [executable, "-c", code, *map(str, arguments)]
+            found[name].append(run(command, os.cpu_count() or 1))
     rows: list[Row] = []
-    ours = statistics.median(run[0] for run in found["read and harmonise"])
-    for name, runs in found.items():
-        seconds, cpu, peak = (statistics.median(column) for column in zip(*runs, strict=True))
+    ours = statistics.median(cost.wall for cost in found["read and harmonise"])
+    for name, costs in found.items():
+        measured = zip(*((cost.wall, cost.cpu, cost.peak_mb) for cost in costs), strict=True)
+        seconds, cpu, peak = (statistics.median(column) for column in measured)
         program = "prs" if name == "read and harmonise" else "gwaslab"
         cells = (f"{name} {n_rows:,} rows", program, "2", seconds, cpu, peak, seconds / ours)
         rows.append(dict(zip(HEADINGS, cells, strict=True)))
