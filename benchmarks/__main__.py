@@ -14,7 +14,6 @@ the same each time for one seed; times are not.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import shutil
 import sys
@@ -26,6 +25,7 @@ from pathlib import Path
 from benchmarks import accuracy, costs, methods, quoted, results
 from benchmarks.accuracy_pages import REFERENCE
 from benchmarks.machine import PROGRAMS, describe_machine
+from benchmarks.methods.launch import interpreter
 from benchmarks.real import section as real
 from benchmarks.sections import Section
 
@@ -35,9 +35,9 @@ SECTIONS: dict[str, Section] = {
     for section in (accuracy.SECTION, costs.SECTION, real.SECTION, *quoted.SECTIONS)
 }
 #: Options that name a Python which has a package.
-PYTHONS = ("gnomon", "gwaslab", "viprs", "ldpred3")
-#: Modules that no section has to be pointed at.
-MODULES = ("gnomon", "gwaslab", "pgscatalog.calc", "bed_reader")
+PYTHONS = ("gnomon", "gwaslab", "pgscatalog", "viprs", "ldpred3")
+#: Modules of programs that score, read or adjust, by the option that names a Python for them.
+MODULES = {"gnomon": "gnomon", "gwaslab": "gwaslab", "pgscatalog": "pgscatalog.calc"}
 
 
 def find_peers(options: argparse.Namespace) -> tuple[list[str], list[str]]:
@@ -45,10 +45,9 @@ def find_peers(options: argparse.Namespace) -> tuple[list[str], list[str]]:
     peers = methods.Peers.of(options)
     found = {name: shutil.which(name) is not None for name in PROGRAMS}
     found |= {method.needs: method.find(peers) for method in methods.METHODS if method.needs}
-    for name in MODULES:
-        found[name] = importlib.util.find_spec(name.split(".")[0]) is not None
-    found["gnomon"] |= options.gnomon is not None
-    found["gwaslab"] |= options.gwaslab is not None
+    for name, module in MODULES.items():
+        found[module] = interpreter(getattr(options, name), module) is not None
+    found["bed_reader"] = interpreter(None, "bed_reader") is not None
     return [n for n, there in found.items() if there], [n for n, here in found.items() if not here]
 
 
@@ -78,6 +77,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--panel", type=Path, help="LD panels and statistics for csx")
     parser.add_argument("--gnomon", metavar="PYTHON", help="a Python that has gnomon-pgs")
     parser.add_argument("--gwaslab", metavar="PYTHON", help="a Python that has gwaslab")
+    parser.add_argument("--pgscatalog", metavar="PYTHON", help="a Python that has pgscatalog-calc")
     parser.add_argument("--scratch", type=Path, help="where cohorts and files are made and kept, "
                         "and accuracies that need not be measured again")  # fmt: skip
     options = parser.parse_args(arguments)

@@ -110,6 +110,20 @@ def do_ld(prefix: str, threads: int) -> None:
         pass
 
 
+def do_normalise(prefix: str, threads: int) -> None:  # noqa: ARG001
+    """Adjust scores for ancestry in each of the three ways of the PGS Catalog Calculator."""
+    from prs import normalise_scores
+
+    given = np.load(f"{prefix}.ancestry.npz")
+    people = ("reference_scores", "reference_pcs", "target_scores", "target_pcs")
+    labels = {name: given[name] for name in ("reference_labels", "target_labels")}
+    adjusted = [
+        normalise_scores(*(given[name] for name in people), method=method, **labels)
+        for method in ("empirical", "mean", "mean+variance")
+    ]
+    np.savez(f"{prefix}.out.adjusted.npz", *(made.target for made in adjusted))
+
+
 def do_numpy(prefix: str, threads: int) -> None:
     """Score as one would with bed-reader and NumPy: blocks, means for missing calls, a product."""
     import pandas as pd

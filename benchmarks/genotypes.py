@@ -1,7 +1,7 @@
 """Clumping, scoring and LD beside PLINK, gnomon and NumPy, in turn, on one cohort.
 
     python -m benchmarks.genotypes [FOLDER] [--people 10000] [--variants 100000]
-        [--gnomon PYTHON] [--repeat 3] [--only score,clump]
+        [--gnomon PYTHON] [--pgscatalog PYTHON] [--repeat 3] [--only score,clump]
 
 Each measurement is a process of its own and is repeated, the programs in turn; medians are
 shown, with CPU time and peak memory. ``prs`` rows give two times: of the whole process (Python's
@@ -12,6 +12,10 @@ gnomon (pip install gnomon-pgs), in the Python given with --gnomon, is measured 
 likewise: from the files, as we are; and where it finds the plan and the sorted weights that its
 first call has kept (in the home folder and beside the weights), which saves it parsing and
 matching.
+
+pgscatalog-calc makes no scores (as of 0.3.1): it adds up those of plink2 by chromosome and adjusts
+them for ancestry, which is what is measured, in a process of its own (its BFGS in Python takes the
+time).
 
 A row's ratio is its time over ours; of threads, one thread's time over that of two; of LD, the
 share of sgemm's rate, where a block of M variants and N people counts as N M^2 operations (the
@@ -34,11 +38,12 @@ import numpy as np
 
 from benchmarks.cohort import make_cohort
 from benchmarks.genotype_tasks import N_COLUMNS
-from benchmarks.methods.launch import plink, program, run
+from benchmarks.methods.launch import interpreter, plink, program, run
 from benchmarks.methods.thresholding import find_prsice
 
 Row = dict[str, Any]
 HEADINGS = ("task", "program", "threads", "seconds", "cpu", "peak_mb", "ratio")
+N_SCORES = 5
 #: A peer that takes longer is run once (seconds).
 LONG = 5.0
 LARGE_PEOPLE, LARGE_VARIANTS, LARGE_CLUMPED = 500_000, 20_000, 4_000
@@ -73,10 +78,13 @@ print(json.dumps(seconds))
 class Bench:
     """Collects rows; the first row of a task is what the others are compared with."""
 
-    def __init__(self, prefix: Path, repeat: int, gnomon: str | None) -> None:
+    def __init__(
+        self, prefix: Path, repeat: int, gnomon: str | None, pgscatalog: str | None = None
+    ) -> None:
         self.prefix = str(prefix)
         self.repeat = repeat
         self.gnomon = gnomon
+        self.pgscatalog = pgscatalog
         self.rows: list[Row] = []
 
     def compare(self, task: str, threads: int, programs: dict[str, list[str] | None]) -> None:
@@ -277,6 +285,38 @@ def measure_ld(bench: Bench) -> None:
         bench.add(task, "sgemm, two matrices", 1, sgemm)
 
 
+def write_ancestry(path: Path, n_reference: int = 2500, n_target: int = 10_000) -> None:
+    """Write scores whose mean and variance depend on four components, of three groups of people."""
+    rng = np.random.default_rng(1)
+    centres = np.array([[0.0, 0, 0, 0], [4, 1, 0, 0], [2, 4, 1, 0]])
+    made: dict[str, np.ndarray] = {}
+    for name, n in (("reference", n_reference), ("target", n_target)):
+        group = rng.integers(0, 3, n)
+        pcs = centres[group] + rng.normal(size=(n, 4))
+        noise = np.exp(0.2 * pcs[:, :1]) * rng.normal(size=(n, N_SCORES))
+        made[f"{name}_scores"] = (pcs @ [0.5, -0.2, 0.1, 0])[:, None] + noise
+        made[f"{name}_pcs"] = pcs
+        made[f"{name}_labels"] = np.array(["EUR", "AFR", "EAS"])[group]
+    np.savez(path, **made)
+
+
+def measure_normalise(bench: Bench) -> None:
+    """Adjust scores for ancestry; scores themselves pgscatalog-calc does not make."""
+    path = Path(f"{bench.prefix}.ancestry.npz")
+    if not path.exists():
+        write_ancestry(path)
+    python = interpreter(bench.pgscatalog, "pgscatalog.calc")
+    script = str(Path(__file__).with_name("pgs_adjust.py"))
+    command = None
+    if python is not None:
+        command = [python, script, str(path), f"{bench.prefix}.out.calc.npz"]
+    bench.compare(
+        f"adjust {N_SCORES} scores for ancestry",
+        1,
+        {**bench.ours("normalise"), "pgscatalog-calc": command},
+    )
+
+
 def make_large(folder: Path) -> Path:
     """Write half a million people, their calls drawn from few distinct rows; return the prefix."""
     folder.mkdir(exist_ok=True)
@@ -344,6 +384,7 @@ TASKS: dict[str, Callable[[Bench], None]] = {
     "pairs": measure_pairs,
     "ld": measure_ld,
     "memory": measure_memory,
+    "normalise": measure_normalise,
 }
 
 
@@ -369,6 +410,7 @@ def measure(
     people: int = 10_000,
     variants: int = 100_000,
     gnomon: str | None = None,
+    pgscatalog: str | None = None,
     repeat: int = 3,
     only: list[str] | None = None,
 ) -> list[Row]:
@@ -377,7 +419,7 @@ def measure(
     prefix = make_cohort(folder, people, variants, n_columns=N_COLUMNS)
     if gnomon is not None:
         write_gnomon_weights(prefix)
-    bench = Bench(prefix, repeat, gnomon)
+    bench = Bench(prefix, repeat, gnomon, pgscatalog)
     print(f"{'task':34} {'program':24} {'thr':>3} {'seconds':>9} {'cpu':>8} {'peak MB':>8} ratio")
     start = time.perf_counter()
     with prefix.with_suffix(".bed").open("rb") as stream:
@@ -396,6 +438,7 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=10_000)
     parser.add_argument("--variants", type=int, default=100_000)
     parser.add_argument("--gnomon", metavar="PYTHON", help="a Python that has gnomon-pgs")
+    parser.add_argument("--pgscatalog", metavar="PYTHON", help="a Python that has pgscatalog-calc")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--only", help=f"tasks, by commas: {', '.join(TASKS)}")
     options = parser.parse_args()
@@ -404,6 +447,7 @@ def main() -> None:
         people=options.people,
         variants=options.variants,
         gnomon=options.gnomon,
+        pgscatalog=options.pgscatalog,
         repeat=options.repeat,
         only=options.only.split(",") if options.only else None,
     )

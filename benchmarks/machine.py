@@ -35,6 +35,13 @@ for name in sys.argv[1:]:
         pass
 """
 
+#: What is looked for in a Python that is named for a package.
+NEAR = {
+    "viprs": ("viprs", "magenpy"),
+    "gnomon": ("gnomon-pgs",),
+    "pgscatalog": ("pgscatalog.calc", "pgscatalog.core"),
+}
+
 
 def _versions_of(python: str, names: tuple[str, ...]) -> dict[str, str]:
     """Return the versions of distributions that a Python has."""
@@ -64,7 +71,7 @@ def describe_machine(
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     versions = _versions_of(sys.executable, DISTRIBUTIONS)
     for name, python in (pythons or {}).items():
-        near = {"viprs": ("viprs", "magenpy"), "gnomon": ("gnomon-pgs",)}.get(name, (name,))
+        near = NEAR.get(name, (name,))
         versions |= _versions_of(python, near)
     for name, folder in (checkouts or {}).items():
         done = subprocess.run(

@@ -40,7 +40,8 @@ def _run(module: str, arguments: list[str], scratch: Path) -> Made:
 def _genotypes(options: argparse.Namespace, folder: Path) -> list[str]:
     small = ["--people", "1000", "--variants", "5000", "--repeat", "1", "--only", "score,clump"]
     gnomon = ["--gnomon", options.gnomon] if options.gnomon else []
-    return [str(folder), *(small if options.quick else []), *gnomon]
+    calc = ["--pgscatalog", options.pgscatalog] if options.pgscatalog else []
+    return [str(folder), *(small if options.quick else []), *gnomon, *calc]
 
 
 def _sumstats(options: argparse.Namespace, folder: Path) -> list[str]:

@@ -1,7 +1,8 @@
 """The methods that benchmarks compare: processes are measured alone, peers do what they should.
 
 Peers are looked for as `python -m benchmarks` does: on the PATH or importable, or where the
-variables PRS_PRSCSX (a checkout), PRS_VIPRS_PYTHON and PRS_LDPRED3_PYTHON (Pythons) say.
+variables PRS_PRSCSX (a checkout), PRS_VIPRS_PYTHON, PRS_LDPRED3_PYTHON and PRS_PGSCATALOG_PYTHON
+(Pythons) say.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import prs
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.genotypes import write_ancestry  # noqa: E402
 from benchmarks.methods import METHODS, Peers, Study  # noqa: E402
 from benchmarks.methods.launch import interpreter, run  # noqa: E402
 from benchmarks.methods.prscsx import fit_prscsx  # noqa: E402
@@ -159,3 +161,28 @@ def test_prsice_scores_are_those_of_clump_and_threshold(study: Study) -> None:
     assert list(theirs["IID"]) == list(ours.samples.iid)
     # it prints ten digits after the point, and effects have six: sums of them are exact in ten
     np.testing.assert_allclose(theirs.iloc[:, 2:].to_numpy(), ours.values, rtol=0, atol=1e-10)
+
+
+def test_ancestry_adjustments_are_those_of_the_calculator(tmp_path: Path) -> None:
+    python = interpreter(os.environ.get("PRS_PGSCATALOG_PYTHON"), "pgscatalog.calc")
+    if python is None:
+        pytest.skip("pgscatalog-calc is not here (PRS_PGSCATALOG_PYTHON can name a Python)")
+    write_ancestry(tmp_path / "in.npz", n_reference=600, n_target=200)
+    script = ROOT / "benchmarks" / "pgs_adjust.py"
+    run([python, str(script), str(tmp_path / "in.npz"), str(tmp_path / "out.npz")], 1)
+    given, theirs = np.load(tmp_path / "in.npz"), np.load(tmp_path / "out.npz")
+    # the first two are closed forms; its BFGS stops where no derivative of the log-likelihood
+    # exceeds 1e-5, and information about each coefficient is at least that of one person, 1
+    for method, name, tolerance in (
+        ("empirical", "Z_MostSimilarPop", 1e-10),
+        ("mean", "Z_norm1", 1e-10),
+        ("mean+variance", "Z_norm2", 1e-4),
+    ):
+        ours = prs.normalise_scores(
+            *(given[n] for n in ("reference_scores", "reference_pcs", "target_scores",
+                                 "target_pcs")),
+            method=method,
+            reference_labels=given["reference_labels"],
+            target_labels=given["target_labels"],
+        )  # fmt: skip
+        np.testing.assert_allclose(ours.target, theirs[name], rtol=0, atol=tolerance)

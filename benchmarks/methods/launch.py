@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -79,12 +80,15 @@ def program(*names: str) -> str | None:
 def interpreter(given: str | None, module: str) -> str | None:
     """Return a Python that has a module: the one given, else this one; None if it lacks it."""
     if given is None:
-        return sys.executable if importlib.util.find_spec(module) else None
+        with contextlib.suppress(ModuleNotFoundError):  # of the package that a module is in
+            return sys.executable if importlib.util.find_spec(module) else None
+        return None
     look = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({module!r}) is None)"
     found = shutil.which(given)
-    if found is None or subprocess.run([found, "-c", look], check=False).returncode:
+    if found is None:
         return None
-    return found
+    lacks = subprocess.run([found, "-c", look], stderr=subprocess.DEVNULL, check=False).returncode
+    return None if lacks else found
 
 
 def plink(name: str, arguments: str, threads: int = 1) -> list[str] | None:
