@@ -142,15 +142,6 @@ def test_what_cannot_be_opened_is_said(tmp_path: Path, monkeypatch: pytest.Monke
             pass
 
 
-def test_slurm_jobs_that_are_not_described() -> None:
-    pytest.importorskip("dask_jobqueue", reason="needs the extra prs[cluster]")
-    with (
-        pytest.raises(ClusterError, match="a job is not described"),
-        open_client("slurm", workers=1),
-    ):
-        pass
-
-
 def test_ld_has_the_same_bytes(
     client: distributed.Client, study: SmallStudy, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from prs.cluster.slurm import slurm_cluster
 from prs.errors import ClusterError, SettingsError
 from prs.files import existing_file
 
@@ -78,7 +79,7 @@ def open_client(
             logger.info("%d worker processes on this machine", count)
             yield client
     elif where == "slurm":
-        with _slurm_cluster(workers) as cluster, Client(cluster) as client:
+        with slurm_cluster(workers) as cluster, Client(cluster) as client:
             yield client
     else:
         if workers is not None:
@@ -103,30 +104,3 @@ def open_client(
             ) from error
         with client:
             yield client
-
-
-@contextmanager
-def _slurm_cluster(workers: int | None) -> Iterator[object]:
-    """Submit `workers` jobs; cancel them at the end."""
-    if workers is None:
-        raise SettingsError("how many jobs?", remedy="give --workers with --cluster slurm")
-    try:
-        from dask_jobqueue import SLURMCluster
-    except ImportError as error:
-        raise ClusterError(
-            f"SLURM jobs need dask-jobqueue, which is not installed ({error})",
-            remedy="pip install 'prs[cluster]'",
-        ) from error
-    import dask
-
-    lacking = [key for key in ("cores", "memory") if not dask.config.get(f"jobqueue.slurm.{key}")]
-    if lacking:
-        raise ClusterError(
-            f"a job is not described: its {' and '.join(lacking)} are set nowhere",
-            remedy="describe it in ~/.config/dask/jobqueue.yaml, section jobqueue.slurm; see "
-            "docs/how-to/cluster.md",
-        )
-    with SLURMCluster(scheduler_options={"dashboard_address": ":0"}) as cluster:
-        cluster.scale(jobs=workers)
-        logger.info("%d jobs submitted:\n%s", workers, cluster.job_script())
-        yield cluster
