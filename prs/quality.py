@@ -10,31 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prs.errors import SettingsError
-from prs.inputs.builds import tell_build
 from prs.inputs.harmonise import HarmonisedSumStats
+from prs.inputs.regions import REGIONS, in_regions
 from prs.ld.consistency import ld_misfits
 
 if TYPE_CHECKING:
     from prs.ld.reference import LDReference
 
-__all__ = ["LONG_RANGE_LD", "MHC", "QcRules", "implied_sd_ratio", "qc"]
+__all__ = ["QcRules", "implied_sd_ratio", "qc"]
 
 logger = logging.getLogger(__name__)
 
-#: (chromosome, first, last base): the extended MHC, the same Mb in GRCh37 and GRCh38.
-MHC = ((6, 25_000_000, 34_000_000),)
-#: Long-range LD, GRCh37: Price et al. 2008 (AJHG 83:132), as listed by Anderson et al. 2010.
-LONG_RANGE_LD = (
-    (1, 48_000_000, 52_000_000), (2, 86_000_000, 100_500_000), (2, 134_500_000, 138_000_000),
-    (2, 183_000_000, 190_000_000), (3, 47_500_000, 50_000_000), (3, 83_500_000, 87_000_000),
-    (3, 89_000_000, 97_500_000), (5, 44_500_000, 50_500_000), (5, 98_000_000, 100_500_000),
-    (5, 129_000_000, 132_000_000), (5, 135_500_000, 138_500_000), (6, 25_500_000, 33_500_000),
-    (6, 57_000_000, 64_000_000), (6, 140_000_000, 142_500_000), (7, 55_000_000, 66_000_000),
-    (8, 8_000_000, 12_000_000), (8, 43_000_000, 50_000_000), (8, 112_000_000, 115_000_000),
-    (10, 37_000_000, 43_000_000), (11, 46_000_000, 57_000_000), (11, 87_500_000, 90_500_000),
-    (12, 33_000_000, 40_000_000), (12, 109_500_000, 112_000_000), (20, 32_000_000, 34_500_000),
-)  # fmt: skip
-REGIONS = {"mhc": MHC, "long_range_ld": LONG_RANGE_LD}
 #: Fewer variants than this do not set a scale.
 MIN_FOR_SCALE = 20
 
@@ -63,7 +49,8 @@ class QcRules:
         Whether each z must agree with its neighbours' (see `prs.ld.consistency`), where an LD
         reference is given.
     exclude : tuple of str
-        Regions to leave out: "mhc", "long_range_ld" (GRCh37). Default none.
+        Regions to leave out: "mhc", "long_range_ld" (`prs.inputs.regions`), in GRCh37 or GRCh38
+        as the positions tell. Default none.
     """
 
     min_maf: float | None = 0.01
@@ -79,7 +66,7 @@ class QcRules:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise SettingsError(f"{name} = {value:g} is not between 0 and 1")
-        unknown = sorted(set(self.exclude) - REGIONS.keys())
+        unknown = sorted(set(self.exclude) - set(REGIONS))
         if unknown:
             raise SettingsError(
                 f"no region is called {', '.join(unknown)}", remedy=f"known: {', '.join(REGIONS)}"
@@ -130,7 +117,7 @@ def qc(
     for name, given in (("eaf", eaf), ("ld", ld)):
         if given is not None and len(given) < n_reference:
             raise SettingsError(f"{name} is not of the reference that the statistics were put on")
-    before, build = len(statistics), tell_build(statistics.variants) if rules.exclude else ""
+    before = len(statistics)
     for rule, bad in _simple_rules(statistics, eaf, rules).items():
         gone = np.isin(statistics.reference_index, bad)
         statistics = statistics.fail(gone, rule)
@@ -140,11 +127,6 @@ def qc(
         n[statistics.reference_index] = statistics.n_eff
         statistics = statistics.fail(ld_misfits(z, n, ld)[statistics.reference_index], "ld")
     notes = []
-    if "long_range_ld" in rules.exclude and build.startswith("GRCh38"):
-        notes.append(
-            f"WARNING: the regions of long-range LD are of GRCh37, the variants of {build}: their "
-            "borders are up to a few megabases off"
-        )
     failed = before - len(statistics)
     if failed > before / 2:
         notes.append(
@@ -165,12 +147,7 @@ def _simple_rules(
     panel = None if eaf is None else np.asarray(eaf)[s.reference_index]
     with np.errstate(invalid="ignore"):  # NaN: unknown, so it fails nothing
         if rules.exclude:
-            inside = np.zeros(len(s), dtype=bool)
-            for region in rules.exclude:
-                for chrom, first, last in REGIONS[region]:
-                    v = s.variants
-                    inside |= (v.chrom == chrom) & (v.pos >= first) & (v.pos <= last)
-            failed["region"] = inside
+            failed["region"] = in_regions(s.variants, rules.exclude)
         if rules.min_maf is not None:
             rare = np.minimum(s.eaf, 1 - s.eaf) < rules.min_maf
             if panel is not None:

@@ -14,6 +14,7 @@ from prs.inputs.builds import _known
 from prs.inputs.genotypes import open_genotypes
 from prs.inputs.harmonise import HarmonisedSumStats, harmonise
 from prs.inputs.ledger import write_ledger
+from prs.inputs.regions import LONG_RANGE_LD
 from prs.inputs.sumstats import read_sumstats
 from prs.ld.consistency import ld_misfits
 from prs.ld.reference import LDReference
@@ -151,19 +152,38 @@ def test_regions_and_nonsense_settings(tmp_path, world):
         qc(gwas(tmp_path, world), eaf=ld.eaf[:10])
 
 
-def test_regions_of_another_build_are_said(tmp_path):
-    (_, new), names = _known()
-    rows = slice(100, 160)
-    variants = VariantTable(
-        (new[rows] >> 32).astype(np.int8), new[rows] & 0xFFFFFFFF, names[rows],
-        np.array(["A"] * 60, object), np.array(["G"] * 60, object),
-    )  # fmt: skip
-    path = tmp_path / "gwas.tsv"
-    variants.to_frame().assign(beta=0.1, se=0.1, n=100).to_csv(path, sep="\t", index=False)
-    found = harmonise(read_sumstats(path, population="EUR"), variants)
-    for exclude, told in ((("long_range_ld",), 1), (("mhc",), 0)):
-        notes = qc(found, rules=replace(OFF, exclude=exclude)).report.notes
-        assert sum("regions of long-range LD are of GRCh37" in note for note in notes) == told
+def test_regions_are_those_of_the_build_that_positions_tell(tmp_path):
+    sites, names = _known()
+    for build, keys in zip(("GRCh37", "GRCh38"), sites, strict=True):
+        variants = VariantTable(
+            (keys >> 32).astype(np.int8), keys & 0xFFFFFFFF, names,
+            np.array(["A"] * len(keys), object), np.array(["G"] * len(keys), object),
+        )  # fmt: skip
+        path = tmp_path / f"{build}.tsv"
+        variants.to_frame().assign(beta=0.1, se=0.1, n=100).to_csv(path, sep="\t", index=False)
+        found = harmonise(read_sumstats(path, population="EUR"), variants)
+        kept = qc(found, rules=replace(OFF, exclude=("long_range_ld",)))
+        inside = np.zeros(len(variants), bool)
+        for chrom, first, last in LONG_RANGE_LD[build]:
+            inside |= (variants.chrom == chrom) & (variants.pos >= first) & (variants.pos <= last)
+        assert 10 < inside.sum() == len(found) - len(kept)
+        assert set(kept.variants.id) == set(names[~inside])
+
+
+def test_regions_of_both_builds_are_the_same_places():
+    """Each region of GRCh38 has its like in GRCh37, at the offset of known variants near it."""
+    (old, new), _ = _known()
+    for chrom, first, last in LONG_RANGE_LD["GRCh38"]:
+        near = [
+            r for r in LONG_RANGE_LD["GRCh37"] if r[0] == chrom and r[1] < last and first < r[2]
+        ]
+        assert len(near) == 1, (chrom, first)
+        here = new >> 32 == chrom
+        offset = ((new & 0xFFFFFFFF) - (old & 0xFFFFFFFF))[here]
+        # as lists lift: to within a megabase of what variants of the chromosome move by, as the
+        # list of Anderson et al. is of an older build still
+        away = np.abs(near[0][1] + offset - first).min()
+        assert away < 1.3e6 or (chrom, first) in {(6, 57_788_603), (6, 61_109_122)}
 
 
 def test_the_ledger_has_every_row_of_the_file(tmp_path, world):

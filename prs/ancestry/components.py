@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from prs.errors import OverlapError, SettingsError
 from prs.inputs.genotypes import Genotypes
+from prs.inputs.regions import in_regions
 from prs.matching import match_variants
 from prs.samples import SampleTable
 from prs.variants import VariantTable
@@ -23,16 +24,6 @@ log = logging.getLogger(__name__)
 _BLOCK = 512
 #: People from whom the LD for pruning is estimated.
 _N_PRUNE = 1000
-#: Regions of long-range LD, in megabases of GRCh37 (those of GRCh38 are within a megabase or two
-#: of them): Price et al. 2008 (Am J Hum Genet 83:132). Components of a region, not of ancestry,
-#: come from them.
-LONG_RANGE_LD = (
-    *((1, 48.0, 52.0), (2, 86.0, 100.5), (2, 134.5, 138.0), (2, 183.0, 190.0)),
-    *((3, 47.5, 50.0), (3, 83.5, 87.0), (3, 89.0, 97.5), (5, 44.5, 50.5), (5, 98.0, 100.5)),
-    *((5, 129.0, 132.0), (5, 135.5, 138.5), (6, 25.5, 33.5), (6, 57.0, 64.0), (6, 140.0, 142.5)),
-    *((7, 55.0, 66.0), (8, 8.0, 12.0), (8, 43.0, 50.0), (8, 112.0, 115.0), (10, 37.0, 43.0)),
-    *((11, 46.0, 57.0), (11, 87.5, 90.5), (12, 33.0, 40.0), (12, 109.5, 112.0), (20, 32.0, 34.5)),
-)
 _OVERSAMPLING, _POWER_ITERATIONS = 10, 6
 
 
@@ -107,7 +98,7 @@ def prune_by_ld(
     max_variants : int, optional
         Keep at most so many, evenly spread.
     long_range : bool
-        Whether regions of long-range LD (`LONG_RANGE_LD`) may be used.
+        Whether regions of long-range LD (`prs.inputs.regions`) may be used.
     seed : int
         Choice of people.
 
@@ -125,12 +116,8 @@ def prune_by_ld(
         )
     good &= (variants.chrom >= 1) & (variants.chrom <= 22)
     if not long_range:
-        for chromosome, start, stop in LONG_RANGE_LD:
-            good &= ~(
-                (variants.chrom == chromosome)
-                & (variants.pos >= 1e6 * start)
-                & (variants.pos <= 1e6 * stop)
-            )
+        # components of such a region, not of ancestry, would come from it
+        good &= ~in_regions(variants, ("long_range_ld",))
     order = np.lexsort((variants.pos, variants.chrom))
     candidates = order[good[order]]
     rng = np.random.default_rng(np.random.SeedSequence(seed))

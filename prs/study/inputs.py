@@ -122,7 +122,8 @@ class Quality(Section, frozen=True):
     ld : bool
         Whether each z must agree with its neighbours', where there is an LD reference.
     exclude : list of {"mhc", "long_range_ld"}
-        Regions to leave out: the extended MHC; long-range LD (GRCh37).
+        Regions to leave out: the extended MHC; long-range LD (in GRCh37 or GRCh38, as the positions
+        tell).
     """
 
     min_maf: float = 0.01
