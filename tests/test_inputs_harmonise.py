@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import logging
+import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -145,6 +148,42 @@ def test_what_is_written_reads_back_the_same(tmp_path, name):
     np.testing.assert_allclose(again.z, once.z, rtol=4 * np.finfo(float).eps)
     np.testing.assert_array_equal(again.n_eff, once.n_eff)
     assert harmonise(again, REFERENCE, eaf=EAF).report.n_kept == len(once)
+
+
+def test_what_is_written_has_the_metadata_that_gwas_ssf_asks_for(tmp_path):
+    found = harmonise(read(tmp_path, make_rows(REFERENCE, EAF)), REFERENCE, eaf=EAF)
+    found = replace(found, population="Côte d'Ivoire: #1")
+    write_harmonised(found, tmp_path / "h.tsv.gz")
+    side = tmp_path / "h.tsv.gz-meta.yaml"
+    text = side.read_text(encoding="utf-8")
+    fields = yaml_of(text)
+    # table 2 of the standard: mandatory; and what says which file it is about
+    (sample,) = fields["samples"]
+    assert fields["genome_assembly"] == "NR"  # too few known positions here
+    assert fields["coordinate_system"] == "1-based"
+    assert fields["trait_description"] == fields["genotyping_technology"] == ["NR"]
+    assert sample["sample_size"] == round(found.n_eff.max())
+    assert sample["sample_ancestry_category"] == ["Côte d'Ivoire: #1"]
+    assert (fields["is_sorted"], fields["is_harmonised"]) == (True, False)
+    assert fields["file_type"] == "GWAS-SSF v1.0"
+    assert fields["data_file_name"] == "h.tsv.gz"
+    data = (tmp_path / "h.tsv.gz").read_bytes()
+    assert fields["data_file_md5sum"] == hashlib.md5(data).hexdigest()
+    # the same table on another day: the file stays as it is
+    side.write_text(re.sub(r"\d{4}-\d\d-\d\d", "2001-01-01", text), encoding="utf-8")
+    write_harmonised(found, tmp_path / "h.tsv.gz")
+    assert "2001-01-01" in side.read_text(encoding="utf-8")
+    write_harmonised(found.take(np.arange(3)), tmp_path / "h.tsv.gz")
+    assert "2001-01-01" not in side.read_text(encoding="utf-8")
+    # and is read again: no build is said where none is known
+    again = read_sumstats(tmp_path / "h.tsv.gz", population="EUR")
+    assert "genome build not stated" in again.source.describe()
+
+
+def yaml_of(text: str) -> dict:
+    """Parse what the side file uses of YAML, where no YAML package is."""
+    yaml = pytest.importorskip("yaml", reason="needs PyYAML to read the metadata as others do")
+    return yaml.safe_load(text)
 
 
 def test_of_several_rows_the_largest_sample_is_taken(tmp_path):

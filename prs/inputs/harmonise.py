@@ -15,8 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from prs.errors import SettingsError
 from prs.files import write_atomically
+from prs.inputs.builds import tell_build
 from prs.inputs.ledger import Ledger
 from prs.inputs.sumstats import SumStats, SumStatsSource
+from prs.inputs.sumstats_yaml import write_side_file
 from prs.matching import (
     Fate,
     MatchReport,
@@ -26,6 +28,7 @@ from prs.matching import (
     match_variants,
     place_by_id,
 )
+from prs.provenance import package_versions
 from prs.variants import VariantTable
 
 __all__ = ["HarmonisedSumStats", "harmonise", "write_harmonised"]
@@ -327,7 +330,8 @@ def write_harmonised(harmonised: HarmonisedSumStats, path: str | Path) -> None:
 
     Columns in the format's order: chromosome (X 23, Y 24, MT 25), base_pair_location,
     effect_allele, other_allele, beta, standard_error, effect_allele_frequency, p_value, rsid,
-    n. If a p-value is below float range the column is neg_log_10_p_value instead.
+    n. If a p-value is below float range the column is neg_log_10_p_value instead. Its metadata
+    are written beside it (``PATH-meta.yaml``), as the format asks.
 
     Parameters
     ----------
@@ -364,3 +368,16 @@ def write_harmonised(harmonised: HarmonisedSumStats, path: str | Path) -> None:
         table = gzip.compress(table, compresslevel=6, mtime=0)  # no time: same input, same file
     with write_atomically(path) as temporary:
         temporary.write_bytes(table)
+    sizes = harmonised.n_eff[np.isfinite(harmonised.n_eff)]
+    write_side_file(
+        Path(path),
+        build=tell_build(variants).split(" ")[0],
+        sample_size=round(float(sizes.max())) if len(sizes) else None,
+        ancestry=harmonised.population,
+        is_sorted=bool((np.diff(variants.site_key) > 0).all()),
+        notes=[
+            f"made by prs {package_versions()['prs']} from {Path(harmonised.source.path).name}",
+            f"alleles are those of {Path(harmonised.report.target).name}",
+            "n and sample_size are effective sample sizes",
+        ],
+    )

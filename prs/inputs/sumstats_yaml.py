@@ -1,15 +1,22 @@
-"""The YAML side file of a GWAS-SSF table: genome build and sample size."""
+"""The YAML side file of a GWAS-SSF table: read for build and sample size, and written."""
 
 from __future__ import annotations
 
+import datetime
+import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from prs.errors import FileFormatError
+from prs.files import write_atomically
 
-__all__ = ["SideFile", "read_side_file"]
+__all__ = ["SideFile", "read_side_file", "write_side_file"]
 
+#: What the standard has for a mandatory field that is not reported.
+NOT_REPORTED = "NR"
+_DATE = "date_metadata_last_modified"
 _PAIR = re.compile(r"^[\s-]*([A-Za-z_][A-Za-z0-9_ ]*?)\s*:\s*(.*?)\s*$")
 #: A side file is a page of text; more than this is something else.
 MAX_SIZE = 1 << 20
@@ -76,7 +83,84 @@ def read_side_file(path: Path) -> SideFile | None:
             remedy="add 1 to base_pair_location and say coordinate_system: 1-based",
         )
     build = next(iter(found.get("genome_assembly", [])), "")
+    build = "" if build == NOT_REPORTED else build
     return SideFile(side, build, system, _effective_size(found))
+
+
+def write_side_file(
+    path: Path,
+    *,
+    build: str,
+    sample_size: int | None,
+    ancestry: str,
+    is_sorted: bool,
+    notes: Sequence[str] = (),
+    software: str = "",
+) -> Path:
+    """Write the metadata of a GWAS-SSF v1.0 table beside it.
+
+    The mandatory fields of the standard (Hayhurst et al. 2022; EBISPOT/
+    gwas-summary-statistics-standard, table 2), NR where nobody has said: trait and genotyping
+    technology, and the build if it is not known. A file that says the same already keeps its
+    date, so that the same table has the same side file on another day.
+
+    Parameters
+    ----------
+    path : Path
+        The table, which has been written.
+    build : str
+        Genome assembly, such as "GRCh37"; "" if unknown.
+    sample_size : int or None
+        People, or effective; None if unknown (the field is then left out).
+    ancestry : str
+        Of the samples.
+    is_sorted : bool
+        Whether the rows are in genomic order.
+    notes : sequence of str
+        For `author_notes`.
+    software : str
+        What made the statistics, for `analysis_software`; "" if unknown.
+
+    Returns
+    -------
+    Path
+        ``TABLE-meta.yaml``.
+    """
+    digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    lines = [
+        *([f"author_notes: {_quoted('; '.join(notes))}"] if notes else []),
+        "trait_description:",
+        f"  - {NOT_REPORTED}",
+        f"genome_assembly: {build or NOT_REPORTED}",
+        "coordinate_system: 1-based",
+        "genotyping_technology:",
+        f"  - {NOT_REPORTED}",
+        "samples:",
+        "  - sample_ancestry_category:",
+        f"      - {_quoted(ancestry or NOT_REPORTED)}",
+        *([] if sample_size is None else [f"    sample_size: {sample_size}"]),
+        f"data_file_name: {_quoted(path.name)}",
+        "file_type: GWAS-SSF v1.0",
+        f"data_file_md5sum: {digest}",
+        *([f"analysis_software: {_quoted(software)}"] if software else []),
+        "is_harmonised: false",
+        f"is_sorted: {str(is_sorted).lower()}",
+    ]
+    body = "\n".join(lines) + "\n"
+    side = path.with_name(path.name + "-meta.yaml")
+    if side.is_file():
+        first, _, rest = side.read_text(encoding="utf-8", errors="replace").partition("\n")
+        if rest == body and first.startswith(f"{_DATE}: "):
+            return side
+    today = datetime.datetime.now(datetime.UTC).date()
+    with write_atomically(side) as temporary:
+        temporary.write_text(f"{_DATE}: {today.isoformat()}\n{body}", encoding="utf-8")
+    return side
+
+
+def _quoted(text: str) -> str:
+    """Return a text as a YAML scalar that no character in it can change."""
+    return "'" + " ".join(text.split()).replace("'", "''") + "'"
 
 
 def _effective_size(found: dict[str, list[str]]) -> float | None:
