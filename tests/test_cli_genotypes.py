@@ -377,3 +377,15 @@ def test_a_large_panel_passes_through_memory_block_by_block(tmp_path: Path) -> N
     # table of 25,000 more variants and what is made of it takes up to 1 kB each
     assert open_ld(tmp_path / "many.ld.h5").n_blocks == n_blocks
     assert many - few < 50
+
+
+@pytest.mark.parametrize("command", ["check", "harmonise"])
+def test_a_column_without_a_role_is_explained(
+    study: SmallStudy, ok: Callable[..., str], tmp_path: Path, command: str
+) -> None:
+    asked = [command, "--sumstats", f"AAA={study.sumstats('AAA')}"]
+    asked += ["--bfile", study.reference, "--out", tmp_path / "h"] if command == "harmonise" else []
+    with pytest.raises(AssertionError, match=r"--column 'A2': write it as ROLE=NAME"):
+        ok(*asked, "--column", "A2")
+    with pytest.raises(AssertionError, match=r"role 'n' is given twice"):
+        ok(*asked, "--column", "n=N", "--column", "n=")

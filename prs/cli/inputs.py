@@ -26,6 +26,7 @@ from prs.cli.options import (
     connect,
     open_chosen,
     pairs,
+    roles,
     sizes,
 )
 
@@ -72,7 +73,7 @@ def check_command(
         unused = sorted(panels.keys() - files.keys())
         if unused:
             raise typer.BadParameter(f"--ld names {', '.join(unused)}, which --sumstats does not")
-        columns = pairs(column, "--column")
+        columns = roles(column)
         sources = {
             pop: Source(file, given.get(pop), columns, panels.get(pop))
             for pop, file in files.items()
@@ -163,7 +164,7 @@ def harmonise_command(
         sizes(n, "GWAS"),
         pairs(ld, "--ld"),
     )
-    columns = pairs(column, "--column") or None
+    columns = roles(column) or None
     target = None if not bfile else open_chosen(bfile, keep, remove, extract)
     for population, path in files.items():
         statistics = read_sumstats(

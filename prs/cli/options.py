@@ -43,6 +43,7 @@ __all__ = [
     "open_chosen",
     "pairs",
     "require",
+    "roles",
     "sizes",
 ]
 
@@ -172,8 +173,12 @@ def open_chosen(
 
 def connect(context: typer.Context, cluster: str | None, workers: int | None) -> Client | None:
     """Return a client of what ``--cluster`` says, closed when the command ends; None without it."""
+    import signal
+
     from prs.cluster import open_client
 
+    if cluster is not None:  # SLURM ends a job so, and gives it the time to cancel those it began
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     client: Client | None = context.with_resource(open_client(cluster, workers=workers))
     return client
 
@@ -205,6 +210,28 @@ def pairs(values: Sequence[str] | None, option: str, default: str | None = None)
         if population in found:
             raise typer.BadParameter(f"{option}: population {population!r} is given twice")
         found[population] = rest
+    return found
+
+
+def roles(values: Sequence[str] | None) -> dict[str, str]:
+    """Return ``--column ROLE=NAME`` options as a dict.
+
+    Raises
+    ------
+    typer.BadParameter
+        If there is no =, or a role comes twice.
+    """
+    found: dict[str, str] = {}
+    for value in values or ():
+        role, equals, name = value.partition("=")
+        if not equals:
+            raise typer.BadParameter(
+                f"--column {value!r}: write it as ROLE=NAME, such as effect_allele=ALT (ROLE= for "
+                "no such column)"
+            )
+        if role in found:
+            raise typer.BadParameter(f"--column: role {role!r} is given twice")
+        found[role] = name
     return found
 
 
