@@ -2,19 +2,23 @@
 
 Each is a function from a `Study` to a `Result`; `METHODS` lists them, `run_methods` runs those
 that are there. Peers get the statistics that prs has matched to the panel, the same people for LD
-and the same tuning people; each has its authors' recommended settings, which its module states.
+and the same tuning people; each has its authors' recommended settings.
 
-| peer | how it is found | what is run |
+| peer | how it is found | what it does, with which settings |
 |---|---|---|
-| plink1.9 with plink2 | both on the PATH | clumping, thresholds, scores |
-| PRSice-2 | `PRSice` or `PRSice_linux` on the PATH | the whole of C+T, choice included |
-| PRScsx.py | `--prscsx FOLDER`, a checkout of getian107/PRScsx | weights; this Python runs it |
-| VIPRS | viprs importable here, or in `--viprs PYTHON` | LD and weights, by its commands |
-| LDpred3 | ldpred3 importable here, or in `--ldpred3 PYTHON` | LD and weights, by its command |
+| plink1.9, plink2 | both on the PATH | C+T: r2 0.1, 250 kb, our thresholds; tuning people choose |
+| PRSice-2 | `PRSice` or `PRSice_linux` on the PATH | C+T: its defaults; chooses in tuning people |
+| PRScsx.py | `--prscsx FOLDER`, a checkout | its defaults; META, and populations combined |
+| VIPRS | viprs here, or in `--viprs PYTHON` | its defaults (EM) on LD shrunk by magenpy |
+| LDpred3 | ldpred3 here, or in `--ldpred3 PYTHON` | auto, ten chains, LD shrunk for small panels |
 
-viprs and magenpy are on PyPI; ldpred3 is installed from a checkout of bvilhjal/ldpred3, with numba
-beside it (without, it is a hundred times as slow). Programs that only score are compared in
-`benchmarks.genotypes`.
+Populations' scores are combined, the best of a grid is chosen, in the same tuning people by the
+same functions for all (PRSice chooses itself). PRScsx.py (github.com/getian107/PRScsx) runs in
+this Python. `pip install viprs magenpy`; LDpred3, by LDpred's first author, is installed from a
+checkout of github.com/bvilhjal/ldpred3, with numba beside it: without, it takes forty times as
+long. PRSice (github.com/choishingwan/PRSice) builds with cmake where Eigen's headers are given:
+`-DCMAKE_CXX_FLAGS=-I/usr/include/eigen3`. Programs that score or adjust scores (plink2, gnomon,
+pgscatalog-calc) are compared in `benchmarks.genotypes`.
 """
 
 from __future__ import annotations
