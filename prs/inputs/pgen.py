@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 
 from prs.errors import ColumnError, FileFormatError, InvalidValueError, SettingsError
 from prs.files import changed_error, existing_file, file_state, read_bytes
+from prs.inputs.pgen_records import PgenIndex, read_pgen_calls, read_pgen_index
 from prs.inputs.plink1 import Fileset, read_fam
 from prs.samples import SampleTable
 from prs.variants import VariantTable, chromosome_codes
@@ -28,8 +31,7 @@ logger = logging.getLogger(__name__)
 _MAGIC = b"\x6c\x1b"
 #: Variants decoded at once: their calls, one byte each, stay in the cache or nearly so.
 _BATCH_BYTES = 1 << 22
-_DOSAGE_BITS = 0x60  # of a variant record's type, in the PGEN specification
-_BLOCK = 1 << 16  # variants whose records one block of the header describes
+_FIXED_WIDTH = (0x01, 0x02)  # storage modes: of a .bed, and of hard calls only
 
 
 def _import_pgenlib(path: Path) -> ModuleType:
@@ -49,7 +51,9 @@ class PgenRows:
 
     Looks like the two-dimensional array of bytes of a .bed as far as `Genotypes` needs it:
     `shape`, and rows by slice or by index. The effect allele is ALT. Safe to read from several
-    threads: each reads through a handle of its own.
+    threads: each reads through a handle of its own. Files of biallelic hard calls are decoded
+    here, four calls a byte; all others (dosages, several alternate alleles, layouts that plink2
+    seldom writes) by pgenlib.
 
     Parameters
     ----------
@@ -83,6 +87,11 @@ class PgenRows:
         self._lock = threading.Lock()
         with self._handle():
             pass
+        index = read_pgen_index(path)
+        self.has_dosages = index is None or index.has_dosages
+        self._index = index if index and index.is_simple and allele_offsets is None else None
+        self._file = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._file)
 
     @contextmanager
     def _handle(self) -> Iterator[Any]:
@@ -105,12 +114,7 @@ class PgenRows:
             self._check_state()
             reason = error.args[0] if error.args else ""
             text = reason.decode() if isinstance(reason, bytes) else str(reason)
-            raise FileFormatError(
-                f"cannot be read: {text.strip()}",
-                path=self.path,
-                remedy="the file is truncated or damaged, or the .pvar or .psam belongs to "
-                "another .pgen: copy all three again from one place",
-            ) from error
+            raise self._unreadable(text.strip()) from error
         with self._lock:
             self._idle.append(handle)
 
@@ -124,6 +128,8 @@ class PgenRows:
         from prs.kernels.packed import pack_calls
 
         records = self.record[rows].astype(np.uint32)
+        if self._index is not None:
+            return self._decode(self._index, records.astype(np.int64))
         packed = np.empty((len(records), self.shape[1]), dtype=np.uint8)
         size = max(1, _BATCH_BYTES // max(self.n_people, 1))
         calls = np.empty((min(size, len(records)), self.n_people), dtype=np.int8)
@@ -133,6 +139,29 @@ class PgenRows:
                 handle.read_list(chunk, calls[: len(chunk)])
                 pack_calls(calls[: len(chunk)], packed[start : start + len(chunk)])
         return packed
+
+    def _decode(self, index: PgenIndex, records: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Do as `__getitem__` without pgenlib, which gives a byte for each call."""
+        packed = np.empty((len(records), self.shape[1]), dtype=np.uint8)
+        size = max(1, _BATCH_BYTES // self.shape[1])
+        self._check_state()
+        for start in range(0, len(records), size):
+            chunk = records[start : start + size]
+            out = packed[start : start + len(chunk)]
+            malformed = read_pgen_calls(self._file, self.path, index, chunk, self.n_people, out)
+            if malformed >= 0:
+                self._check_state()
+                raise self._unreadable(f"the record of variant {malformed + 1:,} is malformed")
+        self._check_state()
+        return packed
+
+    def _unreadable(self, reason: str) -> FileFormatError:
+        return FileFormatError(
+            f"cannot be read: {reason}",
+            path=self.path,
+            remedy="the file is truncated or damaged, or the .pvar or .psam belongs to "
+            "another .pgen: copy all three again from one place",
+        )
 
     def read_dosages(
         self, rows: NDArray[np.int64], people: NDArray[np.int64]
@@ -178,7 +207,8 @@ def open_pgen(pgen: Path) -> Fileset:
     variants, genetic_position = read_pvar(pvar or Path(stem + ".pvar"))
     psam = Path(stem + ".psam")
     samples = read_psam(existing_file(psam, ".psam file"))
-    n_alleles = np.array([2 + alt.count(",") for alt in variants.effect_allele], dtype=np.int64)
+    code, alt = pd.factorize(variants.effect_allele)  # few are distinct
+    n_alleles = np.array([2 + text.count(",") for text in alt], dtype=np.int64)[code]
     record = np.flatnonzero(n_alleles == 2)
     offsets = None
     if len(record) < len(variants):
@@ -200,40 +230,9 @@ def open_pgen(pgen: Path) -> Fileset:
         genetic_position,
         samples,
         files=(pgen, pvar or Path(stem + ".pvar"), psam),
-        dosages=rows.read_dosages if _has_dosages(pgen) else None,
+        # where the header does not tell, yes: hard calls read as dosages are the same numbers
+        dosages=rows.read_dosages if rows.has_dosages and head[2] not in _FIXED_WIDTH else None,
     )
-
-
-def _has_dosages(pgen: Path) -> bool:
-    """Whether any variant record of a .pgen holds dosages, from the file's header.
-
-    Where the header does not tell, yes: hard calls read as dosages are the same numbers.
-    """
-    with pgen.open("rb") as stream:
-        mode = stream.read(3)[2]
-        if mode in (0x01, 0x02):
-            return False
-        if mode != 0x10:
-            return True
-        n_variants = int.from_bytes(stream.read(4), "little")
-        stream.seek(4, io.SEEK_CUR)
-        control = stream.read(1)[0]
-        if control & 15 < 4:  # types of four bits have no room for dosages
-            return False
-        if control & 15 > 7:
-            return True
-        allele_bytes = (control >> 4) & 3
-        per_variant = 1 + (control & 3) + allele_bytes  # after the type: length, allele count
-        flagged = control >> 6 == 3
-        n_blocks = -(-n_variants // _BLOCK)
-        stream.seek(8 * n_blocks, io.SEEK_CUR)
-        for block in range(n_blocks):
-            size = min(_BLOCK, n_variants - block * _BLOCK)
-            types = np.frombuffer(stream.read(size), dtype=np.uint8)
-            if np.any(types & _DOSAGE_BITS):
-                return True
-            stream.seek(size * per_variant + (-(-size // 8) if flagged else 0), io.SEEK_CUR)
-    return False
 
 
 def _read_text(path: Path, what: str) -> bytes:

@@ -28,6 +28,7 @@ __all__ = [
     "PackedRows",
     "find_filesets",
     "open_fileset",
+    "read_at",
     "read_bim",
     "read_fam",
 ]
@@ -175,13 +176,23 @@ class BedRows:
         return out
 
     def _read(self, first: int, out: NDArray[np.uint8]) -> None:
-        left = out.reshape(-1).data
-        offset = 3 + first * self.shape[1]
-        while len(left):
-            n_read = os.preadv(self._handle, [left], offset)
-            if n_read == 0:
-                raise changed_error(self.path)
-            left, offset = left[n_read:], offset + n_read
+        read_at(self._handle, out, 3 + first * self.shape[1], self.path)
+
+
+def read_at(handle: int, out: NDArray[np.uint8], offset: int, path: Path) -> None:
+    """Fill an array from a place of an open file, whatever other threads read of it.
+
+    Raises
+    ------
+    FileFormatError
+        If the file ends before; it was longer when it was opened.
+    """
+    left = out.reshape(-1).data
+    while len(left):
+        n_read = os.preadv(handle, [left], offset)
+        if n_read == 0:
+            raise changed_error(path)
+        left, offset = left[n_read:], offset + n_read
 
 
 def find_filesets(path: str | Path | Sequence[str | Path]) -> list[Path]:
