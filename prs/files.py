@@ -318,25 +318,35 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
         If it cannot be written: the disk is full, or it is not allowed.
     """
     path = Path(path)
-    name = None
-    try:
+    with errors_of_output(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+    try:
         handle, name = tempfile.mkstemp(
             dir=path.parent, prefix=f".{path.name}.", suffix=f".tmp{path.suffix}"
         )
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+    except OSError as error:  # of a name that nobody has seen
+        raise output_error(path, error, error.filename) or error from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        with errors_of_output(path, name):
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def errors_of_output(path: Path, temporary: str | None = None) -> Iterator[None]:
+    """Raise `OutputError` for what stands in the way of writing `path`; see `output_error`."""
+    try:
+        yield
     except OSError as error:
-        told = output_error(path, error, name)
+        told = output_error(path, error, temporary)
         if told is None:
             raise
         raise told from error
-    finally:
-        if name is not None:
-            Path(name).unlink(missing_ok=True)
 
 
 @cache

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from prs.errors import FolderInUseError
-from prs.files import TEMPORARY_NAME, output_error
+from prs.files import TEMPORARY_NAME, errors_of_output
 
 __all__ = ["hold_file", "remove_leftovers"]
 
@@ -38,11 +38,9 @@ def hold_file(path: Path, what: str, *, remove: bool = False) -> Iterator[None]:
     OutputError
         If the file cannot be written.
     """
-    try:
+    with errors_of_output(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise output_error(path, error) or error from error
     try:
         owner = os.pread(handle, 1000, 0).decode(errors="replace").strip()
         if not _is_free(handle, owner) or not _is_same(handle, path):
@@ -53,9 +51,10 @@ def hold_file(path: Path, what: str, *, remove: bool = False) -> Iterator[None]:
                 remedy="wait until it has finished, or choose another folder; if it does not run "
                 f"any more, delete {path}",
             )
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{socket.gethostname()} {os.getpid()}\n".encode(), 0)
         try:
+            with errors_of_output(path):
+                os.ftruncate(handle, 0)
+                os.pwrite(handle, f"{socket.gethostname()} {os.getpid()}\n".encode(), 0)
             yield
         finally:
             os.ftruncate(handle, 0)

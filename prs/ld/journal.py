@@ -6,7 +6,11 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
+
+from prs.files import errors_of_output
 
 __all__ = ["Journal"]
 
@@ -30,15 +34,16 @@ class Journal:
 
     Attributes
     ----------
-    path : Path
-        The journal.
+    path, target : Path
+        The journal, and the file to be made.
     n_done : int
         Blocks that it holds.
     """
 
     def __init__(self, target: str | Path, fingerprint: bytes) -> None:
-        target = Path(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        self.target = target = Path(target)
+        with errors_of_output(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
         self.path = target.with_name(f".{target.name}.partial")
         self._start = _MAGIC + fingerprint
         self.n_done = 0
@@ -50,7 +55,7 @@ class Journal:
                     while self._next(stream) is not None:
                         self.n_done += 1
                         end = stream.tell()
-        with self.path.open("r+b" if end else "wb") as stream:
+        with self._writing("r+b" if end else "wb") as stream:
             if end:
                 stream.truncate(end)
             else:
@@ -58,6 +63,11 @@ class Journal:
 
     def __len__(self) -> int:
         return self.n_done
+
+    @contextmanager
+    def _writing(self, mode: str) -> Iterator[IO[bytes]]:
+        with errors_of_output(self.target, str(self.path)), self.path.open(mode) as stream:
+            yield stream
 
     def _next(self, stream) -> tuple[int, bytes] | None:  # type: ignore[no-untyped-def]
         """Return the entry at the stream's position, None if there is no whole one."""
@@ -71,8 +81,8 @@ class Journal:
         return size, data
 
     def append(self, size: int, data: bytes) -> None:
-        """Add the next block: `size` numbers, packed in `data`."""
-        with self.path.open("ab") as stream:
+        """Add the next block: `size` numbers, packed in `data`; OutputError if there is no room."""
+        with self._writing("ab") as stream:
             stream.write(_HEAD.pack(size, len(data), zlib.crc32(data)) + data)
             stream.flush()
             os.fsync(stream.fileno())
