@@ -92,7 +92,7 @@ class Stages:
         self.ran.append(name)
         for path in outputs:
             self._inputs.pop(path, None)
-        made = {self._name(path): self._digest(path) for path in outputs}
+        made = {str(path.relative_to(self.folder)): self._digest(path) for path in outputs}
         with write_atomically(record) as temporary:
             temporary.write_text(json.dumps({"key": key, "outputs": made}, indent=1))
         self.say(f"{name}: {line} ({time.perf_counter() - start:.1f} s)")
@@ -113,7 +113,7 @@ class Stages:
                 logger.info("removed %d files that a killed run had half written", n_files)
             yield
 
-    def _digest_inputs(self, name: str, inputs: Sequence[Path]) -> dict[str, str]:
+    def _digest_inputs(self, name: str, inputs: Sequence[Path]) -> list[tuple[str, str]]:
         """Return the digests of a stage's inputs, which may not change while the run goes on."""
         digests = {path: self._digest(path) for path in inputs}
         changed = [
@@ -127,11 +127,8 @@ class Stages:
                 "whose inputs did not change are kept",
             )
         self._inputs |= digests
-        return {self._name(path): digest for path, digest in digests.items()}
-
-    def _name(self, path: Path) -> str:
-        """Return a file's name below the folder, so that results may be moved; else its path."""
-        return str(path.relative_to(self.folder) if path.is_relative_to(self.folder) else path)
+        # not where they are: a study may be moved, and be named from another working folder
+        return [(path.name, digest) for path, digest in digests.items()]
 
     def _is_done(self, record: Path, key: str, outputs: Sequence[Path]) -> bool:
         try:
@@ -140,7 +137,7 @@ class Stages:
             return False
         if known.get("key") != key or not all(path.is_file() for path in outputs):
             return False
-        made = {self._name(path): self._digest(path) for path in outputs}
+        made = {str(path.relative_to(self.folder)): self._digest(path) for path in outputs}
         return bool(made == known.get("outputs"))
 
     def _digest(self, path: Path) -> str:
