@@ -209,7 +209,8 @@ def pairs(values: Sequence[str] | None, option: str, default: str | None = None)
             population, rest = default, value
         if population in found:
             raise typer.BadParameter(f"{option}: population {population!r} is given twice")
-        found[population] = rest
+        # shells leave the ~ of AFR=~/gwas.txt as it is
+        found[population] = str(Path(rest).expanduser()) if rest.startswith("~/") else rest
     return found
 
 

@@ -74,8 +74,8 @@ class Study(Section, frozen=True):
     path: str = ""
 
     def file(self, name: str) -> Path:
-        """Return a path named in the study file, relative to the study file's folder."""
-        return Path(self.path).parent / name
+        """Return a path named in the study file, relative to its folder; ``~`` is one's home."""
+        return Path(self.path).parent / Path(name).expanduser()
 
     def open_target(self) -> Genotypes:
         """Open the people to be scored."""
