@@ -9,6 +9,7 @@ import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +183,7 @@ def remove_checkpoint(path: str | Path) -> None:
 def _remove_leftovers(path: Path) -> None:
     """Delete files that a run was writing when it was killed."""
     if path.parent.is_dir():
-        for file in path.parent.glob(f".{path.name}.*.tmp{path.suffix}"):
+        for file in path.parent.glob(f".{escape(path.name)}.*.tmp{escape(path.suffix)}"):
             file.unlink(missing_ok=True)
 
 
