@@ -74,3 +74,37 @@ class Score(Timed):
 
     def time_count_row_codes(self) -> None:
         repeat(800, self.kernels.count_row_codes, self.rows, self.mask, self.counts)
+
+
+class Pgen(Timed):
+    """Records that list who differs from a constant, as of most variants in a .pgen."""
+
+    def prepare(self) -> None:
+        from prs.kernels.pgen import decode_records
+
+        n_people, n_records = 8192, size(2000)
+        rng = np.random.default_rng(4)
+        records = []
+        for _ in range(n_records):
+            people = np.cumsum(rng.integers(1, 40, 400))
+            people = people[people < n_people]
+            length = len(people)
+            starts = np.arange(0, length, 64)
+            later = np.delete(np.diff(people, prepend=0), starts).astype(np.uint8)
+            records += [
+                bytes([length & 127 | 128, length >> 7]),  # a number in base 128
+                people[starts].astype("<u2").tobytes(),
+                bytes(len(starts) - 1),
+                rng.integers(0, 256, -(-length // 4), dtype=np.uint8).tobytes(),
+                later.tobytes(),
+            ]
+        stops = np.cumsum([sum(map(len, records[i : i + 5])) for i in range(0, len(records), 5)])
+        self.kernel = decode_records
+        self.arguments = (
+            np.frombuffer(b"".join(records), dtype=np.uint8), np.append(0, stops[:-1]), stops,
+            np.full(n_records, 4, dtype=np.uint8), np.arange(n_records), n_people,
+            np.empty((n_records, n_people // 4), dtype=np.uint8),
+        )  # fmt: skip
+
+    def time_decode_records(self) -> None:
+        repeat(40, self.kernel, *self.arguments)
