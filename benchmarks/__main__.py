@@ -108,7 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
     pythons = {name: getattr(options, name) for name in PYTHONS if getattr(options, name)}
     checkouts = {"PRScsx.py": options.prscsx} if options.prscsx else {}
     machine = describe_machine(pythons, checkouts)
-    command = results.show_command(given)
+    command = results.show_command("benchmarks", given)
     failed = []
     for name in options.only:
         section = SECTIONS[name]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks import timings
+from benchmarks.results import show_command
 from benchmarks.sections import Made, Section
 
 __all__ = ["SECTIONS"]
@@ -17,8 +18,8 @@ __all__ = ["SECTIONS"]
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def _run(module: str, arguments: list[str], scratch: Path) -> Made:
-    """Run a module; return what it printed, below its command.
+def _run(module: str, title: str, arguments: list[str]) -> Made:
+    """Run a module; return what it printed, below its command, and a figure of its times.
 
     Raises
     ------
@@ -32,9 +33,11 @@ def _run(module: str, arguments: list[str], scratch: Path) -> Made:
     )  # fmt: skip
     if done.returncode:
         raise RuntimeError(f"benchmarks.{module} failed:\n{done.stderr[-1500:]}")
-    shown = shlex.join(["python", "-m", f"benchmarks.{module}", *arguments])
-    shown = shown.replace(str(scratch), "FOLDER")
-    return Made(f"which runs\n\n    {shown}\n\n```text\n{done.stdout.rstrip()}\n```\n")
+    shown = show_command(f"benchmarks.{module}", arguments)
+    page = timings.make_page(module, title, done.stdout)
+    text = f"which runs\n\n    {shown}\n\n```text\n{done.stdout.rstrip()}\n```\n"
+    return Made(text, {"cost_printed": [{"line": line} for line in done.stdout.splitlines()]},
+                (page,) if page else ())  # fmt: skip
 
 
 def _genotypes(options: argparse.Namespace, folder: Path) -> list[str]:
@@ -83,7 +86,7 @@ def _section(
 ) -> Section:
     def make(options: argparse.Namespace, scratch: Path) -> Made:
         folder = options.scratch or scratch
-        return _run(name, arguments(options, folder), folder)
+        return _run(name, title, arguments(options, folder))
 
     return Section(name, title, make, quick, lacks)
 

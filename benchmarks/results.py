@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.sections import Made, Section
+from benchmarks.sections import Made, Page, Section
 from prs.files import write_atomically
 
-__all__ = ["NOTES", "Run", "replace_section", "show_command", "write"]
+__all__ = ["NOTES", "Run", "replace_section", "show_command", "write", "write_page"]
 
 #: What stands below this line in a section is written by hand, and stays.
 NOTES = "<!-- notes -->"
@@ -55,7 +55,7 @@ class Run:
         )
 
 
-def show_command(arguments: list[str]) -> str:
+def show_command(module: str, arguments: list[str]) -> str:
     """Return the command as it is written down: FOLDER and PYTHON for places on this machine.
 
     Where the results went is left out.
@@ -67,7 +67,7 @@ def show_command(arguments: list[str]) -> str:
             continue
         place = "PYTHON" if Path(one).name.startswith("python") else "FOLDER"
         shown.append(place if os.sep in one else one)
-    return shlex.join(["python", "-m", "benchmarks", *shown])
+    return shlex.join(["python", "-m", module, *shown])
 
 
 def replace_section(text: str, name: str, title: str, body: str) -> str:
@@ -88,21 +88,35 @@ def replace_section(text: str, name: str, title: str, body: str) -> str:
     return f"{text.rstrip()}\n\n{new}"
 
 
+def write_page(out: Path, page: Page, command: str, described: str) -> str:
+    """Write a page and its figure; return the line of RESULTS.md that links to it.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of RESULTS.md.
+    page : Page
+    command : str
+        That made it.
+    described : str
+        The machine.
+    """
+    figure = f"{page.name}.png"
+    with write_atomically(out / PAGES / figure) as path:
+        path.write_bytes(page.figure)
+    body = (
+        f"# {page.title}\n\n[All results](../RESULTS.md)\n\n    {command}\n\n"
+        f"{page.text.rstrip()}\n\n![{page.title}]({figure})\n\n{page.table.rstrip()}\n\n"
+        f"{described}\n"
+    )
+    with write_atomically(out / PAGES / f"{page.name}.md") as path:
+        path.write_text(body)
+    return f"* [{page.title}]({PAGES}/{page.name}.md)\n"
+
+
 def write(out: Path, section: Section, made: Made, run: Run, seconds: float) -> None:
     """Write a section's part of RESULTS.md and of results.json, and its pages."""
-    links = ""
-    for page in made.pages:
-        figure = f"{page.name}.png"
-        with write_atomically(out / PAGES / figure) as path:
-            path.write_bytes(page.figure)
-        body = (
-            f"# {page.title}\n\n[All results](../RESULTS.md)\n\n    {run.command}\n\n"
-            f"{page.text.rstrip()}\n\n![{page.title}]({figure})\n\n{page.table.rstrip()}\n\n"
-            f"{run.describe()}\n"
-        )
-        with write_atomically(out / PAGES / f"{page.name}.md") as path:
-            path.write_text(body)
-        links += f"* [{page.title}]({PAGES}/{page.name}.md)\n"
+    links = "".join(write_page(out, page, run.command, run.describe()) for page in made.pages)
     body = f"    {run.command}\n\n{made.text.rstrip()}\n\n"
     body += f"A figure and a table each:\n\n{links}\n" if links else ""
     results, record = out / "RESULTS.md", out / "results.json"
