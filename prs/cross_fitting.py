@@ -14,8 +14,9 @@ from prs.errors import SettingsError
 from prs.evaluation.optimism import cross_fit, selection_optimism
 from prs.inputs.cohort import Cohort
 from prs.inputs.cohort_columns import TEST, TUNING
-from prs.samples import SampleTable, match_samples
+from prs.samples import SampleTable
 from prs.weights.choose import choose_scores
+from prs.weights.combine import people_with_scores
 from prs.weights.score_table import Scores
 from prs.weights.threshold_fit import fit_thresholds
 
@@ -118,12 +119,7 @@ def cross_fit_scores(
     SampleMismatchError
         If nobody of the cohort has scores.
     """
-    here, there = match_samples(
-        cohort.samples, scores.samples, what="the cohort", target_name="the scores"
-    )
-    known = np.isfinite(scores.values[there]).all(axis=1)
-    people = replace(cohort.take(here[known]), split=None)
-    everything = scores.take(there[known])
+    people, everything = people_with_scores(cohort.with_split(None), scores)
     group = people.labels.get(by) if by is not None else None
     chosen: list[tuple[Scores, Any]] = []
     inside: list[NDArray[np.int64]] = []
@@ -228,11 +224,7 @@ def choice_optimism(
         score, measure ("auc", "c" or "r2"), apparent, optimism, corrected (apparent less
         optimism), n_bootstrap (samples in which the choice led to this score).
     """
-    here, there = match_samples(
-        cohort.samples, scores.samples, what="the cohort", target_name="the scores"
-    )
-    known = np.isfinite(scores.values[there]).all(axis=1)
-    people, everything = cohort.take(here[known]), scores.take(there[known])
+    people, everything = people_with_scores(cohort, scores)
     kind, y, time = people.outcome_kind, people.outcome, people.time
     group = people.labels.get(by) if by is not None else None
     measure = {"binary": "auc", "survival": "c"}.get(kind, "r2")

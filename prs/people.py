@@ -131,7 +131,7 @@ def fit_risk_line(
         Label of the groups.
     """
     n = cohort.n
-    group = np.full(n, "all", dtype=object) if by is None else cohort.labels[by].astype(object)
+    group = cohort.groups(by)
     train = np.ones(n, bool) if cohort.split is None else np.asarray(cohort.split == "tuning")
     methods = {}
     for name in dict.fromkeys(group):
@@ -191,8 +191,7 @@ class DrawnScores:
             See `prs.evaluation.uncertainty.summarise_draws`.
         """
         people, point, draws = self.people, self.score, self.draws
-        group = np.full(people.n, "all", dtype=object) if by is None else people.labels[by]
-        reference = None
+        group, reference = people.groups(by), None
         if scale is not None:
             rows, at = match_samples(
                 people.samples, scale.samples, what="the cohort", target_name="the components"
@@ -202,7 +201,7 @@ class DrawnScores:
             both = scale.normalise(both, np.asarray(group, dtype=object)[rows])
             known = np.isfinite(both).all(axis=1)
             people, point, draws = people.take(known), both[known, 0], both[known, 1:]
-            reference, group = scale.reference[known], np.full(people.n, "all", dtype=object)
+            reference, group = scale.reference[known], people.groups(None)
         risks = None
         if people.outcome_kind == "binary":
             line = fit_risk_line(point, people, by=by)
@@ -235,16 +234,11 @@ def draw_scores(
     client: Client | None = None,
 ) -> DrawnScores:
     """Score the people of a cohort with each posterior draw; see `people_uncertainty`."""
-    rows, place = match_samples(
-        cohort.samples, genotypes.samples, what="the cohort", target_name="the genotypes"
+    people, at = cohort.known_to(genotypes.samples, "the genotypes")[0].known_to(
+        scores.samples, "the scores"
     )
-    people = cohort.take(rows)
-    rows, at = match_samples(
-        people.samples, scores.samples, what="the cohort", target_name="the scores"
-    )
-    people, place = people.take(rows), place[rows]
-    point = scores.select(name).values[at, 0]
-    group = np.full(people.n, "all", dtype=object) if by is None else people.labels[by]
+    people, place = people.known_to(genotypes.samples, "the genotypes")
+    point, group = scores.select(name).values[at, 0], people.groups(by)
     view = genotypes.subset(samples=place)
     settings: dict[str, Any] = {"n_draws": n_draws, "n_threads": n_threads, "client": client}
     if combination is not None:

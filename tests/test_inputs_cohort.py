@@ -11,9 +11,11 @@ from prs.errors import (
     FileFormatError,
     InvalidValueError,
     OverlappingSamplesError,
+    SampleMismatchError,
     SettingsError,
 )
 from prs.inputs.cohort import read_cohort
+from prs.samples import SampleTable
 
 HEAD = "IID\tt2d\theight\tage\tsex\tancestry\tsplit\n"
 ROWS = (
@@ -149,6 +151,7 @@ def test_the_coding_of_an_outcome_is_recognised_and_said(
             "IID y s\na 0 tuning\nb 1 test\na 0 test\n",
             {"split": "s"},
             OverlappingSamplesError,
+            SampleMismatchError,
             "1 people are both in tuning and in test",
         ),
     ],
@@ -158,3 +161,13 @@ def test_a_bad_table_is_refused_by_name(tmp_path, text, options, error, message)
     with pytest.raises(error, match=message) as caught:
         read(tmp_path, text, outcome, **options)
     assert "c.tsv" in str(caught.value) or error is SettingsError
+
+
+def test_people_who_are_in_another_list_and_their_groups(tmp_path):
+    cohort = read(tmp_path, covariates=["age", "sex"], labels=["ancestry"], split="split")
+    people, rows = cohort.known_to(SampleTable.from_ids(["f", "x", "a"]), "a list")
+    assert (list(people.ids), list(rows)) == (["a", "f"], [2, 0])
+    assert list(people.groups("ancestry")) == ["EUR", "AFR"]
+    assert list(people.groups(None)) == ["all", "all"]
+    with pytest.raises(SampleMismatchError, match="a list"):
+        cohort.known_to(SampleTable.from_ids(["y"]), "a list")

@@ -180,7 +180,6 @@ def _fit_cells(scores, people, out, cross_fit, permutations, quantiles, seed):  
     """Fit all cells among the people who choose; write PRSice-2's tables and its two figures."""
     import numpy as np
 
-    from prs import match_samples
     from prs.cross_fitting import choose_cell, cross_fit_scores
     from prs.figures.quantiles import plot_quantiles
     from prs.files import write_table
@@ -217,11 +216,8 @@ def _fit_cells(scores, people, out, cross_fit, permutations, quantiles, seed):  
             f"people made it {row['optimism']:.2g} too large"
         )
     else:
-        judged = people.test()
-        rows, at = match_samples(
-            judged.samples, scores.samples, what="the test people", target_name="the scores"
-        )
-        judged, values = judged.take(rows), scores.select(fit.best).values[at, 0]
+        judged, at = people.test().known_to(scores.samples, "the scores", what="the test people")
+        values = scores.select(fit.best).values[at, 0]
         who = f"{judged.n:,} test people"
     bars = fit.table.rename(columns={"R2": "value", "P": "p_value"})
     files.append(_write_figure(plot_ct_grid(bars, metric="R² in those who choose"), f"{out}.bars"))

@@ -185,12 +185,8 @@ def _placement(run: Run, places: Places | None) -> pd.DataFrame | None:
     """
     if places is None:
         return None
-    cohort, by = run.cohort, run.study.target.by
-    rows, where = match_samples(
-        cohort.samples, places.samples, what="the cohort", target_name="the components"
-    )
-    people = cohort.take(rows)
-    label = np.full(people.n, "all", dtype=object) if by is None else people.labels[by]
+    people, where = run.cohort.known_to(places.samples, "the components")
+    label = people.groups(run.study.target.by)
     out = []
     for group in pd.Series(label).value_counts().index:
         here = label == group

@@ -9,12 +9,10 @@ from typing import Literal
 import msgspec
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from prs.ancestry.kinship import find_relatives, least_kinship, relatives_note
 from prs.files import write_table
 from prs.individuals import top_loci
-from prs.inputs.cohort import Cohort
 from prs.inputs.cohort_columns import TUNING
 from prs.people import Scale, combination_of, draw_scores, uncertainty_notes
 from prs.pipeline.context import Run
@@ -81,7 +79,7 @@ def judge_uncertainty(run: Run, choice: Choice, placed: list[Path]) -> list[Path
         if method != "none":
             one = made.summarise(by=by, scale=_scale(run, placed, method))
             table = one.to_frame().drop(columns=["group"])
-            ancestry = dict(zip(run.cohort.ids, _ancestry(run.cohort, by), strict=True))
+            ancestry = dict(zip(run.cohort.ids, run.cohort.groups(by), strict=True))
             table.insert(1, "ancestry", [ancestry[iid] for iid in table["IID"]])
             write_table(table, outputs[4])
             write_table(_on_one_scale(table, method), outputs[5])
@@ -124,10 +122,6 @@ def _scale(run: Run, placed: list[Path], method: Method) -> Scale:
         cohort.samples, places.samples, what="the cohort", target_name="the components"
     )
     return Scale(cohort.samples.take(rows), places.pcs[at], train[rows], method)
-
-
-def _ancestry(cohort: Cohort, by: str | None) -> NDArray[np.object_]:
-    return np.full(cohort.n, "all", dtype=object) if by is None else cohort.labels[by]
 
 
 def _on_one_scale(table: pd.DataFrame, method: str) -> pd.DataFrame:

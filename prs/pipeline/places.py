@@ -47,17 +47,6 @@ class Places:
     reference_pcs: NDArray[np.float64] | None = None
     reference_labels: NDArray[np.object_] | None = None
 
-    def rows(self, samples: SampleTable) -> NDArray[np.int64]:
-        """Return the row of each of some people.
-
-        Raises
-        ------
-        SampleMismatchError
-            If one of them is not there.
-        """
-        _, at = match_samples(samples, self.samples, what="people", target_name="the components")
-        return at
-
 
 def place_people(run: Run) -> list[Path]:
     """Compute the panels' components and everybody's place among them; return the tables.

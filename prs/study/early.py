@@ -83,13 +83,8 @@ def check_people(study: Study, cohort: Cohort) -> None:
             ) from error
     incidence, mortality = study.read_rates()
     if settings.absolute_risk is not None and incidence is not None:
-        groups = {EVERYBODY, *_labels(study, cohort)}
+        groups = {EVERYBODY, *cohort.groups(study.target.by)}
         check_rates(incidence, mortality, groups=sorted(groups), ages=settings.absolute_risk.ages)
-
-
-def _labels(study: Study, cohort: Cohort) -> NDArray[np.object_]:
-    by = study.target.by
-    return np.full(cohort.n, EVERYBODY, dtype=object) if by is None else cohort.labels[by]
 
 
 def _check_parts(study: Study, cohort: Cohort) -> None:
@@ -137,7 +132,7 @@ def _check_kind(study: Study, cohort: Cohort) -> None:
 
 def _check_groups(study: Study, cohort: Cohort, judged: NDArray[np.bool_]) -> None:
     """Ancestries that settings name are there."""
-    settings, label = study.evaluation, _labels(study, cohort)
+    settings, label = study.evaluation, cohort.groups(study.target.by)
     everywhere = set(label)
     if study.target.by is not None and EVERYBODY in everywhere:
         raise study.mistake(

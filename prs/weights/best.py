@@ -18,9 +18,9 @@ from prs.weights.combine import (
     POOLED,
     CombinedScore,
     group_members,
-    require_variation,
     tuning_people,
 )
+from prs.weights.combine_models import require_variation
 from prs.weights.score_table import Scores
 
 __all__ = ["select_best"]
