@@ -151,7 +151,6 @@ def test_the_coding_of_an_outcome_is_recognised_and_said(
             "IID y s\na 0 tuning\nb 1 test\na 0 test\n",
             {"split": "s"},
             OverlappingSamplesError,
-            SampleMismatchError,
             "1 people are both in tuning and in test",
         ),
     ],
