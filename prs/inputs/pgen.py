@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 _MAGIC = b"\x6c\x1b"
 #: Variants decoded at once: their calls, one byte each, stay in the cache or nearly so.
 _BATCH_BYTES = 1 << 22
+#: Packed rows decoded at once.
+_DECODED_BYTES = 1 << 23
 _FIXED_WIDTH = (0x01, 0x02)  # storage modes: of a .bed, and of hard calls only
 
 
@@ -143,7 +145,7 @@ class PgenRows:
     def _decode(self, index: PgenIndex, records: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Do as `__getitem__` without pgenlib, which gives a byte for each call."""
         packed = np.empty((len(records), self.shape[1]), dtype=np.uint8)
-        size = max(1, _BATCH_BYTES // self.shape[1])
+        size = max(1, _DECODED_BYTES // self.shape[1])
         self._check_state()
         for start in range(0, len(records), size):
             chunk = records[start : start + size]

@@ -10,26 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prs.kernels._jit import jit
+from prs.kernels.scoring import count_row_codes
 
 __all__ = ["count_codes", "decode_dosages", "pack_calls", "person_mask"]
 
-# Counts of a byte's codes 1, 2 and 3 in three 21-bit fields of one int64: a row of up to two
-# million people is summed by additions alone.
-_FIELD = 21
-_FIELD_MASK = np.int64((1 << _FIELD) - 1)
-
-
-def _byte_table() -> NDArray[np.int64]:
-    codes = (np.arange(256)[:, None] >> np.array([0, 2, 4, 6])) & 3
-    shift = np.array([0, 0, _FIELD, 2 * _FIELD])
-    return np.where(codes > 0, np.int64(1) << shift[codes], 0).sum(axis=1).astype(np.int64)
-
-
-_BYTE_TABLE = _byte_table()
 _DOSAGE = np.array([2.0, np.nan, 1.0, 0.0], dtype=np.float32)
 _DOSAGES_OF_BYTE = _DOSAGE[(np.arange(256)[:, None] >> np.array([0, 2, 4, 6])) & 3]
-#: Bytes whose counts certainly fit the 21-bit fields.
-_MAX_BYTES = int(_FIELD_MASK) // 4
+#: Packed rows that are put into whole words at once.
+_FEW = 256
 
 
 def person_mask(sample_index: NDArray[np.int64], n_bytes: int) -> NDArray[np.uint8]:
@@ -53,7 +41,6 @@ def person_mask(sample_index: NDArray[np.int64], n_bytes: int) -> NDArray[np.uin
     return mask
 
 
-@jit
 def count_codes(
     packed: NDArray[np.uint8],
     mask: NDArray[np.uint8],
@@ -73,22 +60,18 @@ def count_codes(
     counts : ndarray of int64, shape (M, 4)
         Filled with the number of people with code 0, 1, 2, 3.
     """
-    n_variants, n_bytes = packed.shape
-    for j in range(n_variants):
-        missing = np.int64(0)
-        het = np.int64(0)
-        none = np.int64(0)
-        for start in range(0, n_bytes, _MAX_BYTES):
-            total = np.int64(0)
-            for b in range(start, min(start + _MAX_BYTES, n_bytes)):
-                total += _BYTE_TABLE[packed[j, b] & mask[b]]
-            missing += total & _FIELD_MASK
-            het += (total >> _FIELD) & _FIELD_MASK
-            none += total >> (2 * _FIELD)
-        counts[j, 0] = n_people - missing - het - none
-        counts[j, 1] = missing
-        counts[j, 2] = het
-        counts[j, 3] = none
+    n_bytes = packed.shape[1]
+    n_words = -(-n_bytes // 8)
+    lower = np.zeros(8 * n_words, dtype=np.uint8)
+    lower[:n_bytes] = mask & 0x55
+    rows = np.zeros((min(_FEW, len(packed)), n_words), dtype=np.uint64)
+    others = np.empty((len(packed), 3), dtype=np.int64)
+    for start in range(0, len(packed), _FEW):
+        few = packed[start : start + _FEW]
+        rows.view(np.uint8)[: len(few), :n_bytes] = few
+        count_row_codes(rows[: len(few)], lower.view(np.uint64), others[start : start + len(few)])
+    counts[:, 1:] = others
+    counts[:, 0] = n_people - others.sum(axis=1)
 
 
 @jit
