@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from benchmarks import worlds
 from benchmarks.accuracy import choose_methods
@@ -99,6 +99,7 @@ def draw(summary: pd.DataFrame) -> Figure:
             )  # fmt: skip
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
         ax.margins(x=0.12)
         ax.set_xlabel(label)
         ax.set_ylim(-0.6, len(summary) - 0.3)

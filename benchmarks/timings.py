@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from benchmarks.sections import Page, markdown
 from prs.figures.style import MUTED, in_house_style, new_figure, png_bytes
@@ -65,7 +65,7 @@ def read_sampler(text: str) -> pd.DataFrame:
 
 @in_house_style
 def draw_times(times: pd.DataFrame) -> Figure:
-    """Draw a row a task, a dot a program: seconds, on a logarithmic axis."""
+    """Draw a row a task, a dot a program: seconds, logarithmic where they range far."""
     threads = times.groupby("task")["threads"].agg(lambda used: len(set(used)) > 1)
     labels = [
         f"{task}, {n} thread{'s' * (n > 1)}" if threads[task] else task
@@ -88,8 +88,12 @@ def draw_times(times: pd.DataFrame) -> Figure:
         )  # fmt: skip
     ax.set_yticks(list(place.values()), list(place))
     ax.set_ylim(-0.6, len(rows) - 0.4)
-    ax.set_xscale("log")
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    if times["seconds"].max() > 10 * times["seconds"].min():
+        ax.set_xscale("log")
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        ax.set_xlim(left=0)
     ax.set_xlabel("seconds")
     figure.legend(loc="outside lower center", ncols=4)
     return figure
@@ -104,7 +108,11 @@ def draw_sampler(rows: pd.DataFrame) -> Figure:
     ]
     y = np.arange(len(rows))[::-1]
     figure = new_figure(9.0, 1.0 + 0.3 * len(rows))
-    for ax, name in zip(figure.subplots(1, 2, sharey=True), rows.columns[[5, 7]], strict=True):
+    said = {
+        "x reference, an iteration": "times the reference: an iteration",
+        "x reference, ESS/CPU s": "times the reference: effective samples a CPU second",
+    }
+    for ax, (name, label) in zip(figure.subplots(1, 2, sharey=True), said.items(), strict=True):
         ax.barh(y, rows[name], height=0.62, color="#0072B2")
         for at, value in zip(y, rows[name], strict=True):
             ax.annotate(f"{value:,.0f}", (value, at), xytext=(3, 0), textcoords="offset points",
@@ -112,7 +120,7 @@ def draw_sampler(rows: pd.DataFrame) -> Figure:
         ax.set_yticks(y, labels)
         ax.grid(visible=False, axis="y")
         ax.margins(x=0.12)
-        ax.set_xlabel(name)
+        ax.set_xlabel(label)
     return figure
 
 
@@ -124,7 +132,7 @@ def make_page(name: str, title: str, printed: str) -> Page | None:
         return Page(name, title, text, png_bytes(draw_sampler(sampler)), markdown(sampler, 1))
     if len(times):
         text = (
-            "Seconds of each program, logarithmic. In the table, a ratio is a program's time "
+            "Seconds of each program. In the table, a ratio is a program's time "
             "over ours; of threads, of one thread's time over that of two; of LD, the share of "
             "sgemm's rate."
         )
