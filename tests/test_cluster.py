@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from prs.errors import ClusterError, FileFormatError, SettingsError
 from prs.evaluation.bootstrap import bootstrap_means
 from prs.inputs.lists import read_sample_list
 from prs.ld.splitting import SplitSettings
+from prs.simulate.prior import simulate_from_prior
 
 distributed = pytest.importorskip("distributed", reason="needs the extra prs[cluster]")
 
@@ -49,6 +50,14 @@ def pids(client: distributed.Client) -> set[int]:
                 return found
         time.sleep(0.2)
     raise AssertionError("no new worker came")
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if is_so():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not come to that")
 
 
 def test_results_come_in_order_and_large_ones_by_file(
@@ -99,6 +108,29 @@ def test_work_that_kills_each_worker_is_an_error(client: distributed.Client) -> 
     finally:
         scheduler.allowed_failures = allowed
     assert pids(client)
+
+
+def test_memory_that_a_worker_does_not_get_is_an_error_here(client: distributed.Client) -> None:
+    with pytest.raises(MemoryError):
+        list(map_tasks(np.ones, [1 << 55], client=client))
+
+
+@pytest.mark.slow
+def test_worker_that_takes_more_memory_than_its_share(tmp_path: Path) -> None:
+    """Dask ends it, begins another, and after four the run ends."""
+    kinds: dict[str, object] = {"n_workers": 1, "threads_per_worker": 1, "memory_limit": "400MB"}
+
+    def work(_: int) -> float:
+        held = np.ones(100_000_000)  # 800 MB
+        time.sleep(60)
+        return float(held[0])
+
+    with (
+        distributed.LocalCluster(dashboard_address="127.0.0.1:0", **kinds) as cluster,
+        distributed.Client(cluster) as client,
+        pytest.raises(ClusterError, match=r"four workers died(?s:.*)give each worker more of it"),
+    ):
+        list(map_tasks(work, [1], client=client))
 
 
 def test_errors_of_workers_are_raised_here(client: distributed.Client) -> None:
@@ -237,6 +269,22 @@ def test_chains_are_the_same_to_the_bit(
     assert here.weights().metadata == there.weights().metadata
 
 
+def simulate_and_fit(seed: int) -> np.ndarray:
+    """A replicate: a world from the model, fits over a grid of phi, and their correlations."""
+    world = simulate_from_prior({"AAA": 1000.0}, n_blocks=3, block_size=15, seed=seed)
+    made = prs.fit_csx(
+        world.sumstats, world.ld, phi=(1e-3, 1e-1), n_iter=60, seed=seed, n_threads=1
+    )
+    return made.beta_mean @ world.effects["AAA"]
+
+
+def test_replicates_of_a_simulation_are_one_call(client: distributed.Client) -> None:
+    here = list(map_tasks(simulate_and_fit, range(4), 1))
+    there = list(map_tasks(simulate_and_fit, range(4), client=client))
+    assert np.unique(here).size == np.size(here), "replicates differ"
+    assert np.array_equal(here, there)
+
+
 @pytest.mark.slow
 def test_fit_whose_worker_is_killed_has_the_same_bits(
     client: distributed.Client, study: SmallStudy, monkeypatch: pytest.MonkeyPatch
@@ -288,3 +336,28 @@ def test_commands_take_a_cluster(study: SmallStudy, tmp_path: Path) -> None:
         )
     assert (out / "a.ld.h5").read_bytes() == (out / "b.ld.h5").read_bytes()
     assert not list((tmp_path / "scratch").iterdir())
+
+
+@pytest.mark.slow
+def test_ended_command_leaves_nothing_behind(study: SmallStudy, tmp_path: Path) -> None:
+    """SLURM ends a job with SIGTERM: workers end with it, and the scratch folder is emptied."""
+    scratch = tmp_path / "scratch"
+    arguments = ["run", str(study.study), "--force", "--cluster", "local", "--workers", "2"]
+    run = subprocess.Popen(
+        [sys.executable, "-c", f"from prs.cli import main; main({arguments!r})"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "DASK_PRS__SCRATCH": str(scratch)},
+    )
+    assert run.stdout is not None
+    for line in run.stdout:
+        if line.startswith("ld BBB"):
+            break
+    wait_until(lambda: any(scratch.iterdir()))
+    run.terminate()
+    _, err = run.communicate(timeout=60)
+    assert run.returncode == 130, err
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    assert not list(scratch.iterdir())
