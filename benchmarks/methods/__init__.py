@@ -9,7 +9,7 @@ and the same tuning people; each has its authors' recommended settings.
 | plink1.9, plink2 | both on the PATH | C+T: r2 0.1, 250 kb, our thresholds; tuning people choose |
 | PRSice-2 | `PRSice` or `PRSice_linux` on the PATH | C+T: its defaults; chooses in tuning people |
 | PRScsx.py | `--prscsx FOLDER`, a checkout | its defaults; META, and populations combined |
-| VIPRS | viprs here, or in `--viprs PYTHON` | its defaults (EM) on LD shrunk by magenpy |
+| VIPRS | viprs here, or in `--viprs PYTHON` | EM, LD shrunk; tuning people choose lambda_min |
 | LDpred3 | ldpred3 here, or in `--ldpred3 PYTHON` | auto, ten chains, LD shrunk for small panels |
 
 Populations' scores are combined, the best of a grid is chosen, in the same tuning people by the

@@ -18,13 +18,15 @@ import pandas as pd
 from bed_reader import to_bed
 
 from benchmarks.methods.launch import Cost, run
-from benchmarks.methods.study import Result, Study, combine, score_table
+from benchmarks.methods.study import Result, Study, as_scores, choose, combine, score_table
 
 #: What LD is shrunk with: effective population sizes as IMPUTE2 has them, and the people of
 #: HapMap's genetic map, as GCTB's shrunk LD matrices do.
 EFFECTIVE_SIZE = {"EUR": 11418, "AFR": 17469, "EAS": 14269}
 MAP_PEOPLE = 183
-Fit = Callable[[Study, str, str, Path], tuple[pd.DataFrame, Cost]]
+#: How much VIPRS penalises effects for errors of the LD (its ``--lambda-min``).
+LAMBDAS = (0.0, 0.1, 1.0)
+Fit = Callable[[Study, str, str, Path], tuple[list[pd.DataFrame], Cost]]
 
 
 def command_of(python: str, name: str) -> str:
@@ -49,17 +51,19 @@ def common_statistics(study: Study, population: str) -> pd.DataFrame:
 
 def fit_viprs(
     study: Study, population: str, python: str, folder: Path
-) -> tuple[pd.DataFrame, Cost]:
+) -> tuple[list[pd.DataFrame], Cost]:
     """Fit VIPRS: SNP, A1 and BETA per standard deviation of the genotype; and what it took.
 
     LD by magenpy's shrinkage estimator (Wen & Stephens 2010), which its authors have for panels of
     few people and which needs genetic distances in the .bim file: with sample correlations of
-    hundreds of people the fit diverges. Hyperparameters by EM, the default.
+    hundreds of people the fit diverges. Even so it takes noise of the LD for effects where its
+    ``lambda_min`` is the default, 0 (its own estimate is the least eigenvalue, 0 for shrunk LD),
+    hence a table for each of `LAMBDAS`. Other hyperparameters by EM, the default.
 
     Raises
     ------
     RuntimeError
-        If the .bim file has no genetic distances, or a command fails.
+        If the .bim file has no genetic distances, a command fails, or no fit converges.
     """
     bim = pd.read_csv(f"{study.reference}.bim", sep=r"\s+", header=None, usecols=[2])
     if not (bim[2] > 0).any():
@@ -74,20 +78,30 @@ def fit_viprs(
         "--estimator", "shrinkage", "--genmap-sample-size", str(MAP_PEOPLE),
         "--genmap-Ne", str(EFFECTIVE_SIZE.get(population, 15000)),
     ]  # fmt: skip
-    fit = [
-        command_of(python, "viprs_fit"), "-l", f"{folder / 'ld'}/chr_*",
-        "-s", str(folder / "gwas.txt"), "--sumstats-format", "magenpy", "--seed", "1",
-        "--threads", str(os.cpu_count() or 1), "--output-dir", str(folder / "fit"),
-        "--temp-dir", str(folder / "temp"),
-    ]  # fmt: skip
-    cost = run(ld, os.cpu_count() or 1) + run(fit, os.cpu_count() or 1)
-    (file,) = (folder / "fit").glob("*.fit.gz")
-    return pd.read_csv(file, sep="\t"), cost
+    cost = run(ld, os.cpu_count() or 1)
+    made: list[pd.DataFrame] = []
+    for value in LAMBDAS:
+        out = folder / f"fit{value:g}"
+        fit = [
+            command_of(python, "viprs_fit"), "-l", f"{folder / 'ld'}/chr_*",
+            "-s", str(folder / "gwas.txt"), "--sumstats-format", "magenpy", "--seed", "1",
+            "--threads", str(os.cpu_count() or 1), "--output-dir", str(out),
+            "--temp-dir", str(folder / "temp"), "--lambda-min", f"{value:g}",
+        ]  # fmt: skip
+        try:
+            cost += run(fit, os.cpu_count() or 1)
+        except RuntimeError:  # a fit that diverges ends in an error
+            if value == LAMBDAS[-1] and not made:
+                raise
+            continue
+        (file,) = out.glob("*.fit.gz")
+        made.append(pd.read_csv(file, sep="\t"))
+    return made, cost
 
 
 def fit_ldpred3(
     study: Study, population: str, python: str, folder: Path
-) -> tuple[pd.DataFrame, Cost]:
+) -> tuple[list[pd.DataFrame], Cost]:
     """Fit LDpred3-auto: SNP, A1 and BETA per standard deviation of the genotype; and what it took.
 
     Ten chains of which those that agree are averaged, the number that its authors recommend, and
@@ -126,7 +140,7 @@ def fit_ldpred3(
     ]  # fmt: skip
     cost = run(command, os.cpu_count() or 1)
     read = pd.read_csv(folder / "weights.txt", sep="\t")
-    return read.rename(columns={"ID": "SNP", "WEIGHT": "BETA"}), cost
+    return [read.rename(columns={"ID": "SNP", "WEIGHT": "BETA"})], cost
 
 
 def per_allele(study: Study, population: str, made: pd.DataFrame) -> pd.Series:
@@ -140,26 +154,33 @@ def per_allele(study: Study, population: str, made: pd.DataFrame) -> pd.Series:
 
 
 def run_alone(study: Study, python: str, name: str, fit: Fit) -> Result:
-    """Fit each population, score with the first, and combine all in tuning people."""
+    """Fit each population, score with the first, and combine all in tuning people.
+
+    Where a program gives several tables for a population, tuning people choose the best score.
+    """
     cost = Cost(0.0, 0.0, 0.0)
-    columns = {}
+    weights: dict[str, pd.Series] = {}
+    columns: dict[str, list[str]] = {}
     for population in study.populations:
         folder = study.folder / f"{name.partition(':')[0]}.{population}"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        made, took = fit(study, population, python, folder)
-        columns[population] = per_allele(study, population, made)
+        tables, took = fit(study, population, python, folder)
         cost += took
+        columns[population] = [f"{population} {i}" for i in range(len(tables))]
+        for column, table in zip(columns[population], tables, strict=True):
+            weights[column] = per_allele(study, population, table)
     keys = pd.concat([common_statistics(study, p) for p in study.populations])
     keys = keys.drop_duplicates("SNP").set_index("SNP")[["CHR", "BP", "A1", "A2"]]
-    table = keys.join(pd.DataFrame(columns), how="inner").fillna(0.0).reset_index(names="SNP")
+    joined = keys.join(pd.DataFrame(weights), how="inner").fillna(0.0).reset_index(names="SNP")
     file = study.folder / f"{name.partition(':')[0]}.weights.tsv"
-    scores = score_table(study, table.sort_values(["CHR", "BP"], kind="stable"), file)
-    made_scores = {
-        name: scores.select(study.main).values[:, 0],
-        f"{name}, combined": combine(study, scores, f"{name}, combined"),
+    scores = score_table(study, joined.sort_values(["CHR", "BP"], kind="stable"), file)
+    chosen = {p: choose(study, scores.select(own), p) for p, own in columns.items()}
+    made = {
+        name: chosen[study.main],
+        f"{name}, combined": combine(study, as_scores(study, chosen), f"{name}, combined"),
     }
-    return Result(scores.samples.iid, made_scores, cost)
+    return Result(scores.samples.iid, made, cost)
 
 
 def run_viprs(study: Study, python: str) -> Result:

@@ -39,16 +39,15 @@ def do_ct(study: Study) -> list[prs.Scores]:
 
 
 def _fit(study: Study, populations: list[str]) -> prs.CsxPosterior:
-    length = {}
-    if study.iterations is not None:
-        length = {"n_iter": study.iterations, "n_burnin": study.iterations // 2}
+    n_iter = study.iterations
     return prs.fit_csx(
         {name: study.read_statistics(name) for name in populations},
         {name: prs.compute_ld(study.open_panel(name), population=name) for name in populations},
         phi="auto",
         seed=1,
         n_chains=2,
-        **length,
+        n_iter=n_iter,
+        n_burnin=None if n_iter is None else n_iter // 2,
     )
 
 
