@@ -31,7 +31,7 @@ echo "Submitted batch job $!"
 """
 SQUEUE = """#!/bin/sh
 for job in $(cat "$FAKE_SLURM/jobs"); do
-    if [ ! -e "$FAKE_SLURM/ended.$job" ]; then echo "$job"; fi
+    if [ ! -e "$FAKE_SLURM/ended.$job" ]; then echo "$job RUNNING"; else echo "$job FAILED"; fi
 done
 """
 SCANCEL = """#!/bin/sh
@@ -63,7 +63,8 @@ def described(folder: Path, **changed: object) -> object:
 
 
 def in_queue() -> list[str]:
-    return subprocess.run(["squeue"], capture_output=True, text=True, check=True).stdout.split()
+    listed = subprocess.run(["squeue"], capture_output=True, text=True, check=True).stdout
+    return [line.split()[0] for line in listed.splitlines() if line.endswith("RUNNING")]
 
 
 @pytest.mark.slow
@@ -93,7 +94,7 @@ def test_jobs_that_are_cancelled_are_replaced(slurm: Path) -> None:
 
 def test_jobs_that_end_before_a_worker_comes(slurm: Path) -> None:
     with (
-        described(slurm, **{"job-script-prologue": ["sleep 0.3", "exit 1"]}),
+        described(slurm, **{"job-script-prologue": ["exit 1"]}),
         pytest.raises(ClusterError, match=r"end before a worker comes(?s:.*)log_directory"),
         open_client("slurm", workers=1) as client,
     ):

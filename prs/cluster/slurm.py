@@ -27,6 +27,20 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY = 30.0
 #: Times that jobs are replaced without a worker having come.
 MAX_VAIN_STARTS = 3
+#: States of jobs that will not go on; SLURM lists them for some minutes.
+ENDED = frozenset(
+    [
+        "BOOT_FAIL",
+        "CANCELLED",
+        "COMPLETED",
+        "DEADLINE",
+        "FAILED",
+        "NODE_FAIL",
+        "OUT_OF_MEMORY",
+        "REVOKED",
+        "TIMEOUT",
+    ]
+)
 
 
 @contextmanager
@@ -127,14 +141,15 @@ class _Watch:
 
     def _look(self) -> None:
         jobs = {name: job.job_id for name, job in list(self.cluster.workers.items())}
-        listed = _list_jobs()
-        if listed is None:
+        states = _list_jobs()
+        if states is None:
             return
         if self.cluster.scheduler_info["workers"]:
             self._n_vain = 0
         # only what was listed once can be missed: a queue that lists other jobs says nothing
-        lost = {name: one for name, one in jobs.items() if one in self._seen - listed}
-        self._seen |= listed
+        self._seen |= states.keys()
+        going = {one for one, state in states.items() if state not in ENDED}
+        lost = {name: one for name, one in jobs.items() if one in self._seen - going}
         if not lost:
             return
         self._n_vain += 1
@@ -158,12 +173,14 @@ class _Watch:
         self.cluster.scale(jobs=self.n_jobs)
 
 
-def _list_jobs() -> set[str] | None:
-    """Return the ids of the user's jobs in the queue; None if it cannot be known now."""
-    command = ["squeue", "--noheader", "--format=%A", f"--user={getpass.getuser()}"]
+def _list_jobs() -> dict[str, str] | None:
+    """Return the user's jobs, also those that ended just now, and their states; None: unknown."""
+    user = f"--user={getpass.getuser()}"
+    command = ["squeue", "--noheader", "--states=all", "--format=%A %T", user]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError) as error:
         logger.info("the queue cannot be listed now (%s)", error)
         return None
-    return set(done.stdout.split())
+    rows = (line.split() for line in done.stdout.splitlines())
+    return {row[0]: row[1] for row in rows if len(row) == 2}
