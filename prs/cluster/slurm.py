@@ -28,19 +28,17 @@ LOOK_EVERY = 30.0
 #: Times that jobs are replaced without a worker having come.
 MAX_VAIN_STARTS = 3
 #: States of jobs that will not go on; SLURM lists them for some minutes.
-ENDED = frozenset(
-    [
-        "BOOT_FAIL",
-        "CANCELLED",
-        "COMPLETED",
-        "DEADLINE",
-        "FAILED",
-        "NODE_FAIL",
-        "OUT_OF_MEMORY",
-        "REVOKED",
-        "TIMEOUT",
-    ]
-)
+ENDED = {
+    "BOOT_FAIL",
+    "CANCELLED",
+    "COMPLETED",
+    "DEADLINE",
+    "FAILED",
+    "NODE_FAIL",
+    "OUT_OF_MEMORY",
+    "REVOKED",
+    "TIMEOUT",
+}
 
 
 @contextmanager
