@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from prs.cli.app import app
-from prs.cli.failures import describe_failure
+from prs.cli.failures import describe_failure, is_out_of_memory
 from prs.errors import PrsError
 
 __all__ = ["main"]
 
 
+class _TerminatedError(KeyboardInterrupt):
+    """The process was asked to end, by SLURM or a shutdown: it unwinds as from an interrupt."""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; exits with 0, 1 (bad input) or 2 (bad usage).
+
+    An interrupt (SIGINT) ends it with 130 and SIGTERM with 143, as shells expect, after files
+    that are half written are removed.
 
     Parameters
     ----------
@@ -24,28 +33,51 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     logging.captureWarnings(capture=True)
     try:
-        app(args=None if arguments is None else list(arguments), prog_name="prs")
+        with _unwinding_on_sigterm():
+            app(args=None if arguments is None else list(arguments), prog_name="prs")
     except (PrsError, OSError, MemoryError) as error:
         _fail(describe_failure(error))
-    except SystemExit as stop:
-        if not _was_interrupted(stop):
+    except ImportError as error:
+        if not is_out_of_memory(error):
             raise
-        _say_interrupted()
-    except KeyboardInterrupt:
-        _say_interrupted()
+        _fail(describe_failure(error))
+    except (SystemExit, KeyboardInterrupt) as stop:
+        interrupt = _interrupt_behind(stop)
+        if interrupt is None:
+            raise
+        was_terminated = isinstance(interrupt, _TerminatedError)
+        sys.stderr.write(
+            f"{'terminated' if was_terminated else 'interrupted'}; nothing half-written was left, "
+            "what is finished is kept\n"
+        )
+        sys.exit(128 + (signal.SIGTERM if was_terminated else signal.SIGINT))
 
 
-def _was_interrupted(stop: SystemExit) -> bool:
-    """Whether typer turned an interrupt into this, as its versions do in several ways."""
+@contextmanager
+def _unwinding_on_sigterm() -> Iterator[None]:
+    """Have SIGTERM raise while the block runs, so that temporary files are removed."""
+
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not cut this short
+        raise _TerminatedError
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not the main thread: whoever has that decides
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt_behind(stop: BaseException) -> KeyboardInterrupt | None:
+    """Return the interrupt that typer turned into `stop`, as its versions do in several ways."""
     error: BaseException | None = stop
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
-    return error is not None
-
-
-def _say_interrupted() -> None:
-    sys.stderr.write("interrupted; nothing half-written was left, what is finished is kept\n")
-    sys.exit(130)
+    return error
 
 
 def _fail(message: str) -> None:

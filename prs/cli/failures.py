@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from prs.errors import PrsError
 
-__all__ = ["describe_failure"]
+__all__ = ["describe_failure", "is_out_of_memory"]
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory is what failed: also where a library of compiled code found no room."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, ImportError) and "failed to map segment" in str(error)
+    )
 
 
 def describe_failure(error: BaseException) -> str:
@@ -13,6 +20,6 @@ def describe_failure(error: BaseException) -> str:
         return str(error)
     if isinstance(error, OSError):  # a full disk, no permission, a file that vanished
         return f"{error.filename or 'file system'}: {error.strerror or error}"
-    if isinstance(error, MemoryError):
+    if is_out_of_memory(error):
         return "out of memory. Remedy: fewer chains or threads, or a smaller LD reference"
     return f"a bug: {type(error).__name__}: {error} (its traceback is in the log)"
