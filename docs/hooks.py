@@ -153,3 +153,20 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Append what is made at build time to the pages that are made so (mkdocs calls this)."""
     made = _FILLED.get(page.file.src_uri)
     return markdown if made is None else f"{markdown}\n\n{made()}\n"
+
+
+def on_page_content(content: str, page: Any, **_: Any) -> str:
+    """Make a link of each ``prs.name`` in the text to what the Python reference says of it."""
+    from mkdocs.utils import get_relative_url
+
+    anchors = {}
+    for path in (path for names in public_names().values() for path in names):
+        anchors |= {path: path, f"prs.{path.rsplit('.', 1)[1]}": path}
+    home = get_relative_url("reference/python.html", page.url)
+
+    def link(found: re.Match[str]) -> str:
+        anchor = anchors.get(found[1])
+        return found[0] if anchor is None else f'<a href="{home}#{anchor}">{found[0]}</a>'
+
+    # not where it is in a link already
+    return re.sub(r"<code>(prs\.[\w.]+)</code>(?!</a>)", link, content)

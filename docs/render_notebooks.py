@@ -189,7 +189,7 @@ def to_markdown(
                 parts.append(f'<div class="output">\n{output.content}\n</div>')
             else:
                 text = html.unescape(str(output.content))
-                parts.append(f"```text\n{text}\n```")
+                parts.append(f"```output\n{text}\n```")
     return "\n\n".join(parts) + "\n", figures
 
 

@@ -49,6 +49,9 @@ def check_who(v: dict[str, Any]) -> None:
     assert start["AFR"] < 0.75 * start["EUR"]
     assert v["use"]["AFR"] > max(v["use"]["EUR"], 0) < v["use"]["EAS"]
     assert v["data"]["AFR"] > max(v["data"]["EUR"], 0)
+    # the gain of more GWAS is not chance, and the two worlds are scored in the same people
+    assert (v["gains"]["use: three GWAS, not one"]["difference_lower"][["EAS", "AFR"]] > 0).all()
+    assert v["bed"][0] == v["bed"][1]
     assert v["after"] > v["before"]
     # one model for everybody is wrong for somebody
     row = v["calibration"].xs("uncorrected", level="model").drop(index="EUR")
@@ -65,17 +68,19 @@ def check_person(v: dict[str, Any]) -> None:
 
 def check_shift(v: dict[str, Any]) -> None:
     moved = v["moved"]
-    # a third of the odds: log O/E near -0.8, and 0 after recalibration. With 140 cases away, and
-    # as many to recalibrate with, its SE is sqrt(2/140) = 0.12: a third of 0.8 is two of these
+    # a third of the odds: log O/E near -0.8, and 0 after recalibration. With 240 cases away, and
+    # as many to recalibrate with, its SE is sqrt(2/240) = 0.09: a third of 0.8 is three of these
     distance = np.log(
         moved.loc["another prevalence", ["oe before", "oe after"]].astype(float)
     ).abs()
     assert distance["oe before"] > 0.5
     assert distance["oe after"] < distance["oe before"] / 3
     assert moved.loc["another array", "auc"] < moved.loc["nothing", "auc"]
-    # some 400 cases are expected, and as many made the model: log O/E has an SE of
-    # sqrt(1/400 + 1/400) = 0.07, and four of these are a factor of 1.33
-    assert 0.75 < moved.loc["nothing", "oe before"] < 1.33
+    # some 700 cases are expected, and as many made the model: log O/E has an SE of
+    # sqrt(1/700 + 1/700) = 0.053, and four of these are a factor of 1.24
+    assert 1 / 1.24 < moved.loc["nothing", "oe before"] < 1.24
+    # person by person, so that chance in who was judged falls out: two thirds of the variants gone
+    assert v["paired"].loc["another array", "difference_upper"] < 0
 
 
 CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
