@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+import prs
 from benchmarks import accuracy_pages, worlds
 from benchmarks.accuracy_pages import TRUTH
 from benchmarks.methods import METHODS, Method, Peers, Result, Study
@@ -32,6 +33,8 @@ __all__ = ["SECTION", "Task", "choose_methods", "judge", "make", "measure", "run
 #: Methods that take hours where others take a minute: they run on the base architecture only, and
 #: on its first studies only (``--peer-replicates``).
 LIMITED = ("prscsx",)
+#: How a peer may fail: it ends in an error, or what it wrote is not what it should be.
+PEER_FAILS = (RuntimeError, OSError, ValueError, KeyError, prs.PrsError)
 
 
 @dataclass(frozen=True)
@@ -155,10 +158,10 @@ def _run(name: str, study: Study, peers: Peers) -> list[Row]:
     method = next(method for method in METHODS if method.name == name)
     try:
         result: Result = method.run(study, peers)
-    except RuntimeError as error:
+    except PEER_FAILS as error:
         if not method.needs:
             raise
-        return [{"method": method.needs, "failed": str(error)[-500:]}]
+        return [{"method": method.needs, "failed": f"{type(error).__name__}: {error}"[-500:]}]
     return list(judge(study, result.columns, result.ids))
 
 

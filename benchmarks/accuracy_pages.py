@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -228,8 +229,9 @@ def present(judged: pd.DataFrame, failed: list[Row], size: Size, against: str) -
         f"*{against}* in the same studies.\n\n"
         f"{tabulate(base, against, [])}\n"
     )
-    for row in {(row["method"], row["failed"]) for row in failed}:
-        text += f"\n{row[0]} failed in some studies: `{row[1].strip().splitlines()[-1]}`\n"
+    for row in dict.fromkeys((row["method"], row["failed"]) for row in failed):
+        last = re.sub(r"/\S+/", "", row[1].strip().splitlines()[-1])  # no place on this machine
+        text += f"\n{row[0]} failed in some studies: `{last}`\n"
     pages = tuple(_axis_page(summary, axis, size, against) for axis in size.axes)
     tables = {"accuracy": summary.to_dict("records"), "studies": judged.to_dict("records")}
     return Made(text, tables, pages)

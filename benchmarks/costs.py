@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from benchmarks import worlds
-from benchmarks.accuracy import choose_methods
+from benchmarks.accuracy import PEER_FAILS, choose_methods
 from benchmarks.machine import watch_others
 from benchmarks.methods import METHODS, Peers
 from benchmarks.sections import Made, Page, Row, Section, markdown
@@ -42,7 +42,7 @@ def measure(options: argparse.Namespace, scratch: Path, size: worlds.Size) -> li
             with watch_others() as others:
                 try:
                     result = method.run(study, peers)
-                except RuntimeError as error:
+                except PEER_FAILS as error:
                     if not method.needs:
                         raise
                     print(f"{method.needs} failed: {error}", flush=True)

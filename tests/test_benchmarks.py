@@ -102,6 +102,42 @@ def test_a_difference_is_of_the_same_studies(command) -> None:  # type: ignore[n
     assert summarise(judged, "nobody")["difference"].isna().all()
 
 
+def test_what_takes_hours_runs_on_few_studies(command) -> None:  # type: ignore[no-untyped-def]
+    from benchmarks.accuracy import choose_methods
+    from benchmarks.worlds import FULL
+
+    options = command.parse(["--prscsx", ".", "--peer-replicates", "1", "--methods", "csx,prscsx"])
+    assert choose_methods(FULL, FULL.base, 0, options) == ("csx", "prscsx")
+    assert choose_methods(FULL, FULL.base, 1, options) == ("csx",)
+    assert choose_methods(FULL, FULL.architectures[1], 0, options) == ("csx",)
+
+
+def test_commands_are_written_down_without_places(command) -> None:  # type: ignore[no-untyped-def]
+    from benchmarks.results import show_command
+
+    given = ["--only", "costs", "--out", "/a/b", "--scratch=/c/d", "--viprs", "/e/bin/python3"]
+    said = show_command("benchmarks", given)
+    assert said == "python -m benchmarks --only costs --scratch FOLDER --viprs PYTHON"
+
+
+def test_printed_times_are_read(command) -> None:  # type: ignore[no-untyped-def]
+    from benchmarks.timings import make_page, read_sampler, read_times
+
+    times = read_times(
+        "task      program   thr  seconds  cpu  peak MB ratio\n"
+        "read it   -         1       0.15   -        -       -\n"
+        "clump, all p  plink2, slow  2   1.50  1.25      298    1.00\n"
+    )
+    assert times["program"].tolist() == ["-", "plink2, slow"]
+    assert times["seconds"].tolist() == [0.15, 1.5]
+    assert times["peak MB"].isna().tolist() == [True, False]
+    sampler = read_sampler(
+        "int8: 5 variants\n 4  2  0.97  1.75  184  0.04  0.21  25.6  285  1.74\n"
+    )
+    assert sampler.iloc[0].tolist() == ["int8", 4, 2, 0.97, 1.75, 184.0, 25.6, 285.0]
+    assert make_page("a", "A", "nothing to draw") is None
+
+
 @pytest.mark.slow
 def test_a_seed_gives_the_same_accuracies(  # type: ignore[no-untyped-def]
     command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
