@@ -14,12 +14,14 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 import prs
 from benchmarks.methods import METHODS, Method, Peers, Result, Study
@@ -297,20 +299,20 @@ def measure(
     people = read_people(data, scratch)
     judged: list[Row] = []
     costs: list[Row] = []
-    for number, world in enumerate(worlds):
-        for replicate in range(replicates):
-            folder = scratch / f"world{number}_{replicate}"
-            stream = (seed, world.trait, replicate)
-            study, values = make_study(data, people, world, folder, stream)
-            results = run_methods(
-                replace(study, iterations=iterations), peers, partial(chosen, world, replicate)
-            )
-            common = {"architecture": world.name, "replicate": replicate + 1}
-            judged += [{**common, **row} for row in judge(study, people, values, results)]
-            for result in results:
-                method = " and ".join(result.columns)
-                cost = {"cpu": result.cost.cpu, "peak_mb": result.cost.peak_mb}
-                costs.append({**common, "method": method, **cost})
-            print(f"{world.name}, study {replicate + 1} of {replicates}", flush=True)
-            shutil.rmtree(folder)
+    # all worlds' first studies come first: a run that is stopped has some of each
+    for replicate, world in product(range(replicates), worlds):
+        folder = scratch / "study"
+        with threadpool_limits(1, "blas"):  # small blocks: two threads wait for each other
+            study, values = make_study(data, people, world, folder, (seed, world.trait, replicate))
+        results = run_methods(
+            replace(study, iterations=iterations), peers, partial(chosen, world, replicate)
+        )
+        common = {"architecture": world.name, "replicate": replicate + 1}
+        judged += [{**common, **row} for row in judge(study, people, values, results)]
+        for result in results:
+            method = " and ".join(result.columns)
+            cost = {"cpu": result.cost.cpu, "peak_mb": result.cost.peak_mb}
+            costs.append({**common, "method": method, **cost})
+        print(f"{world.name}, study {replicate + 1} of {replicates}", flush=True)
+        shutil.rmtree(folder)
     return judged, costs

@@ -248,7 +248,8 @@ def compare(inputs: Inputs, runs: dict[str, list[Path]]) -> list[Row]:
         A row a population and pair of programs: correlation of standardised effects and of
         scores in people, mean and extremes over the pairs of runs.
     """
-    pairs = [(OURS, OURS), *((OURS, other) for other in runs if other != OURS)]
+    own = [(program, program) for program in (OURS, THEIRS) if len(runs.get(program, ())) > 1]
+    pairs = [*own, *((OURS, other) for other in runs if other != OURS)]
     rows = []
     for name in inputs.populations:
         panel = inputs.open_panel(name)
