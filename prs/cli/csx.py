@@ -43,15 +43,21 @@ def csx_command(
         str | None,
         typer.Option("--bfile", metavar="PREFIX", help="Use only the variants of this fileset."),
     ] = None,
-    out: Annotated[str | None, typer.Option("--out", metavar="PREFIX")] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", metavar="PREFIX", help="Prefix of the output files.")
+    ] = None,
     phi: Annotated[
         str, typer.Option(help="auto, a number, or a grid such as 1e-6,1e-4,1e-2,1.")
     ] = "auto",
     a: Annotated[float, typer.Option(help="Shape of psi's prior.")] = 1.0,
     b: Annotated[float, typer.Option(help="Shape of delta's prior.")] = 0.5,
-    n_iter: Annotated[int | None, typer.Option("--n-iter", "--n_iter", help="Iterations.")] = None,
+    n_iter: Annotated[
+        int | None,
+        typer.Option("--n-iter", "--n_iter", help="Iterations (default 1,000 a population)."),
+    ] = None,
     n_burnin: Annotated[
-        int | None, typer.Option("--n-burnin", "--n_burnin", help="Iterations discarded.")
+        int | None,
+        typer.Option("--n-burnin", "--n_burnin", help="Discarded of them (default: half)."),
     ] = None,
     thin: Annotated[int, typer.Option(help="Keep every so many-th draw.")] = 5,
     chains: Annotated[int, typer.Option(help="Independent chains.")] = 4,

@@ -61,7 +61,7 @@ Columns = Annotated[
         "--column",
         "--columns",
         metavar="ROLE=NAME",
-        help="Take this column of the statistics for that role; no name: none. Repeatable.",
+        help="Take the column NAME for this role (effect_allele=ALT); ROLE= for none. Repeatable.",
     ),
 ]
 Keep = Annotated[

@@ -111,7 +111,10 @@ def ct_command(
         Path | None,
         typer.Option("--cohort", metavar="FILE", help="Table of these people: fit every cell."),
     ] = None,
-    outcome: Annotated[str | None, typer.Option("--outcome", metavar="COLUMN")] = None,
+    outcome: Annotated[
+        str | None,
+        typer.Option("--outcome", metavar="COLUMN", help="Column of the outcome in --cohort."),
+    ] = None,
     covariates: Covariates = "",
     split: Split = "split",
     time: Time = None,
@@ -138,7 +141,7 @@ def ct_command(
     With --target, --cohort and --outcome all cells are also scored and fitted among the tuning
     people, and the tables that PRSice-2 users know are written: .prsice, .summary, .best and
     .all_score; .bars.png shows the cells, and .quantiles.tsv and .png compare quantiles of the
-    best one in people who did not choose it. prs combine --penalty ridge stacks all cells.
+    best one in people who did not choose it. prs combine --method ridge stacks all cells.
     """
     from prs import clump_and_threshold, write_weights
 
