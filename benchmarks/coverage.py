@@ -18,13 +18,13 @@ from scipy.special import expit, logit
 from prs.evaluation.accuracy import binary_accuracy, delong, quantitative_accuracy
 from prs.evaluation.bootstrap import bootstrap_means
 from prs.evaluation.calibration import calibrate
-from prs.evaluation.cox import risk_and_variance
 from prs.evaluation.floors import Floors
 from prs.evaluation.intervals import normal_quantile
 from prs.evaluation.regression import design_matrix, fit_logistic
 from prs.evaluation.risk_models import BOTH, predict_risks
 from prs.evaluation.strata import contrast_rows, cut_points, stratify
 from prs.evaluation.survival import harrell_c, hazard_ratio
+from prs.survival.kaplan_meier import risk_and_variance
 
 PREVALENCE, SHARE = 0.2, 0.3
 EFFECT, RATE, HORIZON = 0.5, 0.05, 6.0
