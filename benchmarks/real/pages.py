@@ -93,6 +93,7 @@ def draw_agreement(agreement: pd.DataFrame) -> Figure:
         ax.axvline(1.0, color=MUTED, lw=0.8)
         ax.set_xlabel(f"correlation of {what}")
         ax.grid(visible=False, axis="y")
+    axes[0].set_ylim(0.6 - len(lines), 0.6)
     axes[0].set_yticks(
         -np.arange(len(lines)), [f"{trait.replace('; ', chr(10))}\n{name}" for trait, name in lines]
     )
@@ -223,9 +224,9 @@ def chains_page(rows: list[Row]) -> Page:
         "Does `prs csx` with PRScsx.py's options sample what PRScsx.py samples? Outputs of "
         "PRScsx.py itself (seeds 1 and 2 of seven configurations) beside single chains of ours "
         "of the same length, on the same panel and statistics. Posterior means have Monte Carlo "
-        "errors: two correct chains differ as the reference's two seeds do (squares). Dots are "
+        "errors: two correct chains differ as the reference's two seeds do (diamonds). Dots are "
         "means over pairs of a chain of ours and one of the reference's, lines their extremes. "
-        "Dots left of the squares (or right of them, in predictions) mean that ours has the "
+        "Dots left of the diamonds (or right of them, in predictions) mean that ours has the "
         "smaller errors, as it averages conditional expectations and not draws."
     )
     frame = pd.DataFrame(rows)
