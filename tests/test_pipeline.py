@@ -119,13 +119,14 @@ def test_times_to_an_event_and_panels_of_two_populations(
     z = (cohort["trait"] - cohort["trait"].mean()) / cohort["trait"].std()
     came, left = rng.exponential(10 / np.exp(z)), rng.uniform(1, 20, len(z))
     cohort["event"], cohort["years"] = (came <= left).astype(int), np.minimum(came, left)
+    cohort["start"] = 0.0  # everybody there from the start: late entry, and nothing changed by it
     cohort.to_csv(small.cohort, sep="\t", index=False)
     (tmp_path / "rates.txt").write_text(
         "group age_from age_to rate\nAAA 40 80 0.01\nCCC 40 80 0.01\n"
     )
     study = changed(
         small,
-        ('outcome = "disease"', 'outcome = "event"\ntime = "years"'),
+        ('outcome = "disease"', 'outcome = "event"\ntime = "years"\nentry = "start"'),
         ("[evaluation.prevalence]\nAAA = 0.4\nBBB = 0.4\n", ("[evaluation]\nhorizons = [5, 10]\n"
          'choose_by = "ancestry"\n'
          '[evaluation.absolute_risk]\nincidence = "rates.txt"\n')),
@@ -154,7 +155,7 @@ def test_times_to_an_event_and_panels_of_two_populations(
     assert "no rates" in risks.loc["BBB", "status"]
     assert "normalised_groups" in inputs.uncertainty
     page = build_page(inputs)
-    assert page.context["horizon"] == "5 (years)"
+    assert page.context["horizon"] == "5 (years since entry)"
     assert "hazard ratio" in page.context["age_effect"]
 
 

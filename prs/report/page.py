@@ -195,7 +195,9 @@ def _horizon(inputs: ReportInputs) -> str:
     horizons = inputs.evaluation.settings.get("horizons")
     if not horizons:
         return ""
-    return f"{horizons[0]:.3g} ({getattr(inputs.cohort, 'time_name', '') or 'time'})"
+    unit = getattr(inputs.cohort, "time_name", "") or "time"
+    since = " since entry" if getattr(inputs.cohort, "entry", None) is not None else ""
+    return f"{horizons[0]:.3g} ({unit}{since})"
 
 
 def _origins(distance: pd.DataFrame) -> list[str]:
