@@ -24,7 +24,7 @@ class Packed(Timed):
         self.out = np.empty_like(self.rows)
 
     def time_count_codes(self) -> None:
-        repeat(20, self.kernels.count_codes, self.rows, self.mask, len(self.people), self.counts)
+        repeat(300, self.kernels.count_codes, self.rows, self.mask, len(self.people), self.counts)
 
     def time_decode_dosages(self) -> None:
         repeat(15, self.kernels.decode_dosages, self.rows, self.people, self.dosages)
