@@ -38,9 +38,9 @@ KEYS = ["architecture", "method", "ancestry"]
 
 
 def _interval(values: pd.Series) -> tuple[float, float]:
-    """Return mean and half of its 95 % interval (Student's t; NaN of a single study)."""
+    """Return mean and half of its 95 % interval (Student's t; NaN of fewer than three studies)."""
     n = len(values)
-    if n < 2:
+    if n < 3:  # of two, 12.7 standard errors: it says nothing
         return float(values.mean()), math.nan
     half = stats.t.ppf(0.975, n - 1) * values.std(ddof=1) / math.sqrt(n)
     return float(values.mean()), float(half)
@@ -225,7 +225,7 @@ def present(judged: pd.DataFrame, failed: list[Row], size: Size, against: str) -
         f"{size.sequence_length / 1e6:g} Mb (a coalescent, `prs.simulate_study`). Tuning people "
         "choose and combine, test people judge. The base architecture "
         f"({size.base.name}): R² over age and sex ± half of its 95 % interval over studies "
-        "(Student's t), and below it the difference from "
+        "(Student's t; none of fewer than three), and below it the difference from "
         f"*{against}* in the same studies.\n\n"
         f"{tabulate(base, against, [])}\n"
     )

@@ -77,14 +77,14 @@ def test_a_section_that_fails_ends_in_status_1_after_the_others(  # type: ignore
 
 
 def test_a_difference_is_of_the_same_studies(command) -> None:  # type: ignore[no-untyped-def]
-    """Studies that differ much, methods that do not: R2 0.1, 0.3, 0.5; each 0.01 below, then 0.02.
+    """Studies that differ much, methods that do not: b is 0.01, 0.02, 0.03 below a.
 
-    The differences -0.01, -0.02 have mean -0.015 and s.d. 0.005 sqrt(2); with two studies the
-    half-width is t(0.975, 1 df) s.d. / sqrt(2) = 12.706 x 0.005 = 0.0635.
+    The differences have mean -0.02 and s.d. 0.01; with three studies the half-width is
+    t(0.975, 2 df) s.d. / sqrt(3) = 4.30265 x 0.01 / 1.73205 = 0.024841. Two studies give none.
     """
     from benchmarks.accuracy_pages import summarise
 
-    r2 = {"a": [0.1, 0.3, 0.5], "b": [0.09, 0.28]}
+    r2 = {"a": [0.1, 0.3, 0.5, 0.7], "b": [0.09, 0.28, 0.47], "c": [0.1, 0.2]}
     judged = pd.DataFrame(
         [
             {"architecture": "x", "replicate": i, "method": method, "ancestry": "EUR", "n": 50,
@@ -94,11 +94,12 @@ def test_a_difference_is_of_the_same_studies(command) -> None:  # type: ignore[n
         ]
     )  # fmt: skip
     summary = summarise(judged, "a").set_index("method")
-    assert summary.loc["a", "r2"] == pytest.approx(0.3)
+    assert summary.loc["a", "r2"] == pytest.approx(0.4)
     assert summary.loc["a", "difference_half"] == 0
-    assert summary.loc["b", "studies"] == 2
-    assert summary.loc["b", "difference"] == pytest.approx(-0.015)
-    assert summary.loc["b", "difference_half"] == pytest.approx(12.706 * 0.005, rel=1e-4)
+    assert summary.loc["b", "studies"] == 3
+    assert summary.loc["b", "difference"] == pytest.approx(-0.02)
+    assert summary.loc["b", "difference_half"] == pytest.approx(0.024841, rel=1e-4)
+    assert pd.isna(summary.loc["c", "difference_half"])
     assert summarise(judged, "nobody")["difference"].isna().all()
 
 
