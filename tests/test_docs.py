@@ -133,4 +133,13 @@ def test_site_builds_and_needs_nothing_from_the_network(tmp_path: Path) -> None:
     pages = list(tmp_path.rglob("*.html"))
     assert len(pages) >= len(PAGES)
     for page in pages:
-        assert not loaded.search(page.read_text(encoding="utf-8")), page
+        text = page.read_text(encoding="utf-8")
+        assert not loaded.search(text), page
+        # with repo_url, the theme's script asks api.github.com for stars
+        assert 'data-md-component="source"' not in text, page
+    # names in the text lead to the reference (docs/hooks.py), and the reference has them
+    reference = (tmp_path / "reference" / "python.html").read_text(encoding="utf-8")
+    model = (tmp_path / "explanation" / "the-model.html").read_text(encoding="utf-8")
+    named = re.findall(r'href="\.\./reference/python\.html#([\w.]+)"><code>', model)
+    assert named
+    assert all(f'id="{anchor}"' in reference for anchor in named)
