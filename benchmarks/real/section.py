@@ -121,4 +121,4 @@ def describe(tables: Tables, summary: pd.DataFrame, options: argparse.Namespace)
     )
 
 
-SECTION = Section("real", "Real data", make, lacks=lacks)
+SECTION = Section("real", "Real data", make, quick=False, lacks=lacks)
