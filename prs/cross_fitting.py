@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from prs.cluster import one_blas_thread
 from prs.errors import SettingsError
 from prs.evaluation.optimism import cross_fit, selection_optimism
 from prs.inputs.cohort import Cohort
@@ -76,6 +77,7 @@ def choose_cell(scores: Scores, cohort: Cohort) -> tuple[Scores, str]:
     return replace(part, values=sign * part.values, names=("best",)), fit.best
 
 
+@one_blas_thread()
 def cross_fit_scores(
     scores: Scores,
     cohort: Cohort,

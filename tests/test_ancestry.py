@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_limits
 
 from prs.ancestry import assign_ancestry, compute_pcs, normalise_scores, project, prune_by_ld
 from prs.ancestry.components import _turn_back
@@ -64,6 +65,15 @@ def test_pcs_are_those_of_a_full_decomposition(genotypes: Genotypes, calls: np.n
     assert (pcs.loadings[np.abs(pcs.loadings).argmax(axis=0), [0, 1]] > 0).all()
     again = compute_pcs(genotypes, n_components=2, r2=1.0)
     np.testing.assert_array_equal(pcs.scores, again.scores)
+
+
+def test_components_are_the_same_bits_for_any_threads_of_blas(genotypes: Genotypes) -> None:
+    made = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, "blas"):
+            made.append(compute_pcs(genotypes, n_components=2, r2=1.0))
+    np.testing.assert_array_equal(made[0].scores, made[1].scores)
+    np.testing.assert_array_equal(made[0].loadings, made[1].loadings)
 
 
 def test_pruning_keeps_no_pair_above_the_threshold(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from threadpoolctl import threadpool_limits
 
 from prs.errors import SettingsError
 from prs.inputs.cohort import read_cohort
@@ -234,6 +235,15 @@ def test_association_is_least_squares_and_the_score_test() -> None:
     n_cases = int(disease[people].sum())
     assert found["disease"].n_eff == pytest.approx(4 / (1 / n_cases + 1 / (200 - n_cases)))
     assert found["trait"].n_eff == 200
+
+
+def test_sumstats_drawn_from_ld_are_the_same_bits_for_any_threads_of_blas() -> None:
+    people = np.random.default_rng(1).normal(size=(200, 400))  # a null space of 201 directions
+    made = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, "blas"):
+            made.append(simulate_sumstats([np.corrcoef(people.T)], 1_000, np.zeros(400), seed=1))
+    np.testing.assert_array_equal(*made)
 
 
 def test_sumstats_drawn_from_ld_have_its_moments() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaincc
 
+from prs.cluster import one_blas_thread
 from prs.errors import AncestryDataError
 
 __all__ = ["AncestryAssignment", "assign_ancestry"]
@@ -36,6 +37,7 @@ class AncestryAssignment:
     distance: NDArray[np.float64]
 
 
+@one_blas_thread()
 def assign_ancestry(
     reference_pcs: ArrayLike,
     reference_labels: Sequence[str] | NDArray[np.object_],

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from prs.cluster import one_blas_thread
 from prs.errors import OverlapError, SettingsError
 from prs.inputs.genotypes import Genotypes
 from prs.inputs.regions import in_regions
@@ -69,6 +70,7 @@ def _standardise(
     return np.asarray(z, dtype=np.float32)
 
 
+@one_blas_thread()
 def prune_by_ld(
     genotypes: Genotypes,
     *,
@@ -174,6 +176,7 @@ def _unit_columns(dosages: NDArray[np.floating]) -> NDArray[np.float32]:
     return np.asarray(z / np.where(length > 1e-6, length, np.inf), dtype=np.float32)
 
 
+@one_blas_thread()
 def compute_pcs(
     genotypes: Genotypes,
     *,
@@ -261,6 +264,7 @@ def compute_pcs(
     return PrincipalComponents(view.variants, V * sign, mean, sd, D, U * D * sign, view.samples)
 
 
+@one_blas_thread()
 def project(
     pcs: PrincipalComponents,
     genotypes: Genotypes,

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from prs.cluster import one_blas_thread
 from prs.errors import AncestryDataError, SettingsError
 
 __all__ = ["NormalisedScores", "normalise_scores"]
@@ -37,6 +38,7 @@ class NormalisedScores:
     target_percentile: NDArray[np.float64] | None = None
 
 
+@one_blas_thread()
 def normalise_scores(
     reference_scores: ArrayLike,
     reference_pcs: ArrayLike,

@@ -107,13 +107,15 @@ def map_tasks(
         yield from map_on_workers(function, items, client)
         return
     workers = count_threads(n_threads)
+    # BLAS: one thread, as one was asked for; beside others, it would be more than there are cores
+    # and would wait for itself. So its number of threads is the same however many are asked for.
     if workers == 1:
-        for item in items:
-            check_stop()
-            yield function(item)
+        with one_blas_thread():
+            for item in items:
+                check_stop()
+                yield function(item)
         return
     pending: deque[Future[Result]] = deque()
-    # threads of BLAS beside these would be more than there are cores, and wait for each other
     with one_blas_thread(), ThreadPoolExecutor(workers) as pool:
         try:
             for item in items:

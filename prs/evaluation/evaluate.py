@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from prs.cluster import one_blas_thread
 from prs.errors import SettingsError
 from prs.evaluation.cells import Setup, calibration_tables, decile_tables, describe, judge
 from prs.evaluation.decision_cells import decision_tables
@@ -39,6 +40,7 @@ logger = logging.getLogger(__name__)
 FEW_EVENTS = 100
 
 
+@one_blas_thread()
 def evaluate(
     scores: ScoresLike,
     cohort: CohortLike,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
+from prs.cluster import one_blas_thread
 from prs.errors import SettingsError
 from prs.simulate.people import PackedHaplotypes
 from prs.simulate.traits import Phenotypes
@@ -120,6 +121,7 @@ def associate(
     return found
 
 
+@one_blas_thread()
 def simulate_sumstats(
     ld_blocks: Sequence[ArrayLike], n: float, beta: ArrayLike, seed: int
 ) -> NDArray[np.float64]:
@@ -160,8 +162,10 @@ def simulate_sumstats(
         R = np.asarray(block, dtype=np.float64)
         values, vectors = np.linalg.eigh(R)
         noise = np.random.default_rng(stream).normal(size=size)
-        root = vectors * np.sqrt(np.clip(values, 0, None))
+        # the symmetric root: V sqrt(L) would change the draw with the signs of the eigenvectors
+        # and their choice in a null space, which BLAS, its version and its threads decide
+        spread = np.sqrt(np.clip(values, 0, None)) * (vectors.T @ noise)
         here = slice(start, start + size)
-        z[here] = np.sqrt(n) * (R @ beta[here]) + root @ noise
+        z[here] = np.sqrt(n) * (R @ beta[here]) + vectors @ spread
         start += size
     return z

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from prs.cluster import one_blas_thread
 from prs.errors import SettingsError
 from prs.inputs.cohort import Cohort
 from prs.survival.concordance import concordance
@@ -28,6 +29,7 @@ __all__ = ["select_best"]
 logger = logging.getLogger(__name__)
 
 
+@one_blas_thread()
 def select_best(
     scores: Scores,
     cohort: Cohort,

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from prs.cluster import one_blas_thread
 from prs.errors import SettingsError
 from prs.inputs.cohort import Cohort
 from prs.samples import match_samples
@@ -141,6 +142,7 @@ class CombinedScore:
         )
 
 
+@one_blas_thread()
 def combine(
     scores: Scores,
     cohort: Cohort,

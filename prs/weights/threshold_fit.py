@@ -14,6 +14,7 @@ from scipy.special import expit, log_expit
 from scipy.stats import norm
 from scipy.stats import t as student
 
+from prs.cluster import one_blas_thread
 from prs.errors import SettingsError
 from prs.files import write_table
 from prs.inputs.cohort import Cohort
@@ -57,6 +58,7 @@ class ThresholdFit:
     tuning_ids: NDArray[np.object_]
 
 
+@one_blas_thread()
 def fit_thresholds(
     scores: Scores,
     cohort: Cohort,
