@@ -53,8 +53,9 @@ def test_peak_of_memory_is_of_the_program_alone() -> None:
     large = run([sys.executable, "-S", "-c", "x = b'1' * 100_000_000; print('done')"], 1)
     assert ballast.nbytes > 150 * 2**20
     assert small.peak_mb < 50  # an interpreter without site packages takes about 10
-    # 100,000,000 bytes are 95 MB
-    assert 95 < large.peak_mb - small.peak_mb + 1 < 110
+    # 100,000,000 bytes are 95.4 MB, and beside them is an interpreter: no more than `small`, whose
+    # peak is the launcher's where that is larger; a parent's memory would be 191 MB on top
+    assert 95.3 < large.peak_mb < 95.4 + small.peak_mb + 5
     assert large.text.strip() == "done"
 
 
