@@ -266,3 +266,38 @@ def test_a_grid_of_phi_is_chosen_from_by_tuning_people(study: SmallStudy, capsys
     assert choices["cs_AAA"]["chosen"] == max(table, key=lambda row: row["value"])["score"]
     final = pd.read_csv(results / "scores" / "final.scores.tsv", sep="\t").columns
     assert {"ct_AAA", "cs_AAA", "csx_META", "csx_combined"} <= set(final)
+
+
+def test_a_signal_that_comes_while_an_object_is_freed_is_not_lost(monkeypatch, capsys):
+    """Python prints what is raised in ``__del__`` and goes on."""
+    import os
+    import signal
+    import time
+
+    import prs
+
+    class Freed:
+        def __init__(self, number):
+            self.number = number
+
+        def __del__(self):
+            os.kill(os.getpid(), self.number)
+            time.sleep(0)  # where it is delivered
+
+    for number, status, word in (
+        (signal.SIGTERM, 143, "terminated"),
+        (signal.SIGINT, 130, "interrupted"),
+    ):
+
+        def free(*_args, number=number, **_options):
+            Freed(number)
+            time.sleep(5)
+            raise AssertionError("it went on")
+
+        monkeypatch.setattr(prs, "run_study", free, raising=False)
+        with pytest.raises(SystemExit) as stop:
+            main(["run", "study.toml"])
+        assert stop.value.code == status
+        said = capsys.readouterr().err
+        assert said.startswith(f"{word}; nothing half-written was left"), said
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import logging
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -55,20 +57,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 @contextmanager
 def _unwinding_on_sigterm() -> Iterator[None]:
-    """Have SIGTERM raise while the block runs, so that temporary files are removed."""
+    """Have SIGTERM raise while the block runs, so that temporary files are removed.
+
+    Python loses what is raised while it frees an object. Such an interrupt comes again.
+    """
+    tell = sys.unraisablehook
 
     def stop(*_: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not cut this short
         raise _TerminatedError
+
+    def tell_or_repeat(lost: sys.UnraisableHookArgs) -> None:
+        if not isinstance(lost.exc_value, KeyboardInterrupt):
+            tell(lost)
+            return
+        was_terminated = isinstance(lost.exc_value, _TerminatedError)
+        number = signal.SIGTERM if was_terminated else signal.SIGINT
+        # in a moment: now, it would be lost in this function
+        threading.Timer(0.01, _thread.interrupt_main, [number]).start()
 
     try:
         before = signal.signal(signal.SIGTERM, stop)
     except ValueError:  # not the main thread: whoever has that decides
         yield
         return
+    sys.unraisablehook = tell_or_repeat
     try:
         yield
     finally:
+        sys.unraisablehook = tell
         signal.signal(signal.SIGTERM, before)
 
 
