@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import multiprocessing
 import os
 import random
 import shutil
@@ -11,12 +12,17 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from small_study import SmallStudy, make_small_study
 
 import prs
+from prs.cli import main
 from prs.errors import FileFormatError, FolderInUseError, OutputError
 from prs.files import TEMPORARY_NAME, write_atomically
 from prs.locks import hold_file
@@ -25,6 +31,8 @@ from prs.stages import Stages
 #: Neither part of the results: the lock, and times of day in nobody's output.
 NOT_RESULTS = (".stages/lock",)
 N_KILLS = 5
+#: How often at most a stage is disturbed between two runs that go to the end.
+PER_STAGE = 4
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -67,13 +75,187 @@ def results(study: SmallStudy) -> Path:
     return prs.read_study(study.study).out_folder
 
 
+class Watched:
+    """`prs run` in a forked process, which tells its parent what it begins, ends and writes.
+
+    It halts at the event `halt` until it is let go on or killed.
+    """
+
+    def __init__(self, study: SmallStudy, log: Path, halt: str = "") -> None:
+        fork = multiprocessing.get_context("fork")
+        self.halt, self.log, self.running = halt, log, ["no stage"]
+        heard, self._tell = os.pipe()
+        self._wait, self._go = os.pipe()
+        self.process = fork.Process(target=self._run, args=(study,))
+        self.process.start()
+        os.close(self._tell)
+        os.close(self._wait)
+        self._events = os.fdopen(heard)
+
+    def _run(self, study: SmallStudy) -> None:
+        said = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(said, 1)
+        os.dup2(said, 2)
+        sys.stdout = sys.stderr = os.fdopen(said, "w")
+        os.close(self._go)
+        folder, run, replace = results(study), Stages.run, os.replace
+
+        def tell(event: str) -> None:
+            os.write(self._tell, f"{event}\n".encode())
+            if event == self.halt:
+                os.read(self._wait, 1)
+
+        def told_main() -> None:
+            tell("start")
+            main(["run", str(study.study)])
+
+        def told_run(self: Stages, name: str, *, work: Callable[[], str], **rest: Any) -> None:
+            def told_work() -> str:
+                tell(f"begin {name}")
+                line = work()
+                tell(f"end {name}")
+                return line
+
+            run(self, name, work=told_work, **rest)
+
+        def told_replace(source: Path, target: Path) -> None:
+            if Path(target).is_relative_to(folder):
+                tell(f"write {Path(target).relative_to(folder)}")
+            replace(source, target)
+
+        Stages.run, os.replace = told_run, told_replace
+        try:
+            told_main()
+        finally:  # it is over: a signal that comes now is none to the run
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    def listen(self) -> Iterator[str]:
+        """Yield what it tells, to the end."""
+        for line in self._events:
+            kind, _, name = line.strip().partition(" ")
+            if kind == "begin":
+                self.running.append(name)
+            elif kind == "end":
+                self.running.remove(name)
+            yield line.strip()
+
+    def finish(self) -> int | None:
+        """Hear the rest of it, and return how the process ended."""
+        os.close(self._go)
+        with self._events:
+            deque(self.listen(), maxlen=0)
+        self.process.join(120)
+        return self.process.exitcode
+
+    def send(self, number: int, wait: float | None) -> tuple[str, int]:
+        """Send a signal `wait` seconds after the event; None: at it.
+
+        Returns the stage that it was in, and how the process ended.
+        """
+        for event in self.listen():
+            if event == self.halt:
+                break
+        else:
+            wait = None  # it was over: an earlier run had got further
+        if wait is not None:
+            os.write(self._go, b"1")
+            time.sleep(wait)
+        os.kill(self.process.pid, number)
+        code = self.finish()
+        return self.running[-1], code
+
+
+@dataclass(frozen=True)
+class Story:
+    """What one run told: its events in their order, and the seconds that follow each."""
+
+    events: list[str]
+    seconds: dict[str, float]
+
+    def stages(self) -> dict[str, list[str]]:
+        """The events of each stage; those of none have a name, too."""
+        found: dict[str, list[str]] = {"no stage": []}
+        running = ["no stage"]
+        for event in self.events:
+            kind, _, name = event.partition(" ")
+            if kind == "begin":
+                running.append(name)
+            elif kind == "end":
+                running.remove(name)
+            if kind != "end":
+                found.setdefault(running[-1], []).append(event)
+        return found
+
+
+@pytest.fixture(scope="module")
+def story(study: SmallStudy, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """Of a run in a forked process; this process is warm then, as are those it forks."""
+    folder = results(study)
+    shutil.rmtree(folder, ignore_errors=True)
+    prs.run_study(study.study)
+    shutil.rmtree(folder)
+    run = Watched(study, tmp_path_factory.mktemp("log") / "log")
+    told = [(time.monotonic(), event) for event in run.listen()]
+    assert run.finish() == 0, run.log.read_text()
+    told.append((time.monotonic(), ""))
+    seconds = {event: told[i + 1][0] - at for i, (at, event) in enumerate(told[:-1])}
+    return Story([event for _, event in told[:-1]], seconds)
+
+
+def disturb(
+    study: SmallStudy,
+    story: Story,
+    wanted: dict[str, bytes],
+    log: Path,
+    number: int,
+    n_times: int,
+    *,
+    at_events: bool = False,
+    check: Callable[[int], None] = lambda _: None,
+) -> Counter[str]:
+    """Send signals to run after run, along all stages; the next goes to its end; then anew.
+
+    The moments are drawn from the whole length of each stage: at one of its events (it begins,
+    a file is about to appear under its name), and up to as long after it as the next one is;
+    with `at_events` the first time round without that wait, so that every stage is hit.
+    Returns how often each was.
+    """
+    folder, chosen = results(study), random.Random(number)
+    shutil.rmtree(folder, ignore_errors=True)
+    hits: Counter[str] = Counter()
+    sweep = 0
+    while hits.total() < n_times:
+        plan = [
+            event
+            for events in story.stages().values()
+            for event in chosen.sample(events, min(PER_STAGE, len(events)))
+        ]
+        plan = chosen.sample(plan, min(n_times - hits.total(), len(plan)))
+        for event in sorted(plan, key=story.events.index):
+            wait = chosen.uniform(0, story.seconds[event])
+            stage, code = Watched(study, log, event).send(
+                number, None if at_events and not sweep else wait
+            )
+            check(code)
+            hits[stage] += code != 0  # 0: it had got further the last time, and was over
+        run = Watched(study, log)
+        assert run.finish() == 0, log.read_text()
+        made = contents(folder)
+        assert sorted(made) == sorted(wanted)
+        assert [name for name in wanted if made[name] != wanted[name]] == []
+        shutil.rmtree(folder)
+        sweep += 1
+    return hits
+
+
 def kill_and_go_on(
-    study: SmallStudy, unbroken: tuple[dict[str, bytes], float], n_kills: int, seed: int
+    study: SmallStudy, unbroken: tuple[dict[str, bytes], float], n_kills: int
 ) -> None:
-    """Kill runs at random moments, and begin anew whenever one has come to its end."""
+    """Kill commands at moments drawn from their whole length, beginning with the interpreter's."""
     wanted, seconds = unbroken
     folder = results(study)
-    moments = random.Random(seed)
+    moments = random.Random(1)
     shutil.rmtree(folder, ignore_errors=True)
     n_killed, is_over = 0, False
     while n_killed < n_kills or not is_over:
@@ -96,35 +278,61 @@ def kill_and_go_on(
 def test_killed_run_goes_on_to_the_same_bytes(
     study: SmallStudy, unbroken: tuple[dict[str, bytes], float]
 ) -> None:
-    kill_and_go_on(study, unbroken, N_KILLS, seed=1)
+    kill_and_go_on(study, unbroken, N_KILLS)
+
+
+needs_fork = pytest.mark.skipif(
+    "fork" not in multiprocessing.get_all_start_methods(), reason="forks warm processes"
+)
+from_threads = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 
 
 @pytest.mark.slow
+@needs_fork
+@from_threads
 def test_run_killed_a_hundred_times(
-    study: SmallStudy, unbroken: tuple[dict[str, bytes], float]
+    study: SmallStudy,
+    unbroken: tuple[dict[str, bytes], float],
+    story: Story,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
 ) -> None:
-    kill_and_go_on(study, unbroken, 100, seed=2)
+    hits = disturb(study, story, unbroken[0], tmp_path / "log", signal.SIGKILL, 100, at_events=True)
+    record_property("kills", dict(hits))
+    assert hits.total() == 100
+    assert hits.keys() == story.stages().keys(), hits
 
 
 @pytest.mark.slow
-def test_interrupted_run_says_so_and_goes_on(
-    study: SmallStudy, unbroken: tuple[dict[str, bytes], float]
+@needs_fork
+@from_threads
+@pytest.mark.parametrize(
+    ("number", "status", "word"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+def test_stopped_runs_say_so_and_go_on(
+    study: SmallStudy,
+    unbroken: tuple[dict[str, bytes], float],
+    story: Story,
+    tmp_path: Path,
+    number: int,
+    status: int,
+    word: str,
 ) -> None:
-    folder = results(study)
-    shutil.rmtree(folder, ignore_errors=True)
-    run = start_run(study.study)
-    assert run.stdout is not None
-    run.stdout.readline()  # it has begun
-    time.sleep(unbroken[1] / 5)
-    run.send_signal(signal.SIGINT)
-    _, err = run.communicate(timeout=60)
-    assert run.returncode == 130
-    assert "interrupted" in err
-    assert "Traceback" not in err
-    assert not [f for f in folder.rglob("*") if TEMPORARY_NAME.fullmatch(f.name)]
-    run = start_run(study.study)
-    run.communicate(timeout=300)
-    assert contents(folder) == unbroken[0]
+    """At thirty moments: one line, the status that shells expect, and nothing half-written."""
+    log = tmp_path / "log"
+
+    def check(code: int) -> None:
+        told = log.read_text().splitlines()
+        assert code in (0, status), told
+        if code:
+            assert told[-1].startswith(f"{word}; nothing half-written was left"), told
+        assert not [line for line in told if "Traceback" in line or "Exception ignored" in line]
+        left = [file.name for file in results(study).rglob(".*")]
+        assert not [name for name in left if TEMPORARY_NAME.fullmatch(name)]
+
+    hits = disturb(study, story, unbroken[0], log, number, 30, check=check)
+    assert len(hits) > len(story.stages()) / 2, hits
 
 
 @pytest.mark.slow
@@ -181,6 +389,30 @@ def test_out_of_memory_is_said(study: SmallStudy) -> None:
     assert run.returncode == 1
     assert "error: out of memory" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.slow
+def test_limits_of_memory(study: SmallStudy, unbroken: tuple[dict[str, bytes], float]) -> None:
+    """As with ``ulimit -v``: too little to load the program, and for this stage or that."""
+    folder = results(study)
+    shutil.rmtree(folder, ignore_errors=True)
+    for megabytes in (450, 600, 700, 800, 900):
+        code = f"""
+            import resource
+            resource.setrlimit(resource.RLIMIT_AS, ({megabytes << 20}, {megabytes << 20}))
+        """
+        run = start_run(study.study, code)
+        out, err = run.communicate(timeout=300)
+        if run.returncode == 0:
+            break
+        assert run.returncode == 1, (megabytes, out, err)
+        assert "error: out of memory" in err, (megabytes, err)
+        assert "Traceback" not in err, (megabytes, err)
+        assert not [f for f in folder.rglob(".*") if TEMPORARY_NAME.fullmatch(f.name)]
+    run = start_run(study.study)
+    out, err = run.communicate(timeout=300)
+    assert run.returncode == 0, out + err
+    assert contents(folder) == unbroken[0]
 
 
 STAGES = """
@@ -324,10 +556,10 @@ def test_results_below_a_file_are_refused_at_once(study: SmallStudy, tmp_path: P
     text = study.study.read_text(encoding="utf-8")
     other = study.study.with_name("other.toml")
     other.write_text(f'out = "{tmp_path / "taken" / "results"}"\n' + text, encoding="utf-8")
-    start = time.monotonic()
+    said: list[str] = []
     with pytest.raises(OutputError, match=r"cannot be written: (Not a directory|File exists)"):
-        prs.run_study(other)
-    assert time.monotonic() - start < 5
+        prs.run_study(other, say=said.append)
+    assert not said, "nothing is begun"
 
 
 def test_input_that_changes_during_a_run(tmp_path: Path) -> None:
