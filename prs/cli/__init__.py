@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import logging
 import signal
 import sys
@@ -72,8 +71,9 @@ def _unwinding_on_sigterm() -> Iterator[None]:
             return
         was_terminated = isinstance(lost.exc_value, _TerminatedError)
         number = signal.SIGTERM if was_terminated else signal.SIGINT
-        # in a moment: now, it would be lost in this function
-        threading.Timer(0.01, _thread.interrupt_main, [number]).start()
+        # in a moment: now, it would be lost in this function; as a signal, which ends a wait
+        main_thread = threading.main_thread().ident
+        threading.Timer(0.01, signal.pthread_kill, [main_thread, number]).start()
 
     try:
         before = signal.signal(signal.SIGTERM, stop)
